@@ -1,0 +1,91 @@
+/**
+ * Finds the two members of a metadata file's outer object by walking its tokens, never by searching its text, before
+ * anything is parsed. Whatever is not exactly `{"signatures": ..., "signed": ...}` in either order is refused.
+ */
+import { malformed, MetadataError } from './error.ts';
+import { limits } from './limits.ts';
+
+/** Byte offsets, end exclusive. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+
+function skipSpace(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09) at += 1;
+  return at;
+}
+
+/** From the opening quote to behind the closing one. */
+function skipString(bytes: Uint8Array, from: number): number {
+  let at = from + 1;
+  for (;;) {
+    at = bytes.indexOf(quote, at);
+    if (at < 0) throw malformed('JSON', 'an unfinished string');
+    let slashes = 0;
+    while (bytes[at - 1 - slashes] === backslash) slashes += 1;
+    at += 1;
+    if (slashes % 2 === 0) return at;
+  }
+}
+
+/** From the first byte of a value to behind its last; the value's inside is checked by the parser afterwards. */
+function skipValue(bytes: Uint8Array, from: number): number {
+  let at = from;
+  let depth = 0;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte === undefined) throw malformed('JSON', 'the text ends inside a value');
+    if (byte === quote) {
+      at = skipString(bytes, at);
+    } else if (byte === 0x7b || byte === 0x5b) {
+      depth += 1;
+      if (depth > limits.jsonDepth)
+        throw new MetadataError('LIMIT_EXCEEDED', 'DEPTH', 'JSON is nested too deep');
+      at += 1;
+    } else if (byte === 0x7d || byte === 0x5d) {
+      if (depth === 0) return at;
+      depth -= 1;
+      at += 1;
+    } else if (depth === 0 && byte === 0x2c) {
+      return at;
+    } else {
+      at += 1;
+      continue;
+    }
+    if (depth === 0) return at;
+  }
+}
+
+/** @throws MetadataError MALFORMED/JSON, LIMIT_EXCEEDED/DEPTH. */
+export function outerSpans(bytes: Uint8Array): { signatures: Span; signed: Span } {
+  const spans = new Map<string, Span>();
+  let at = skipSpace(bytes, 0);
+  if (bytes[at] !== 0x7b) throw malformed('JSON', 'not a JSON object');
+  do {
+    at = skipSpace(bytes, at + 1);
+    if (bytes[at] !== quote) throw malformed('JSON', 'a member name is missing');
+    const end = skipString(bytes, at);
+    const name = Buffer.from(bytes.subarray(at + 1, end - 1)).toString('latin1');
+    if (name !== 'signatures' && name !== 'signed')
+      throw malformed('SHAPE', 'an outer member that is not known');
+    if (spans.has(name)) throw malformed('JSON', `two members "${name}"`);
+    at = skipSpace(bytes, end);
+    if (bytes[at] !== 0x3a) throw malformed('JSON', 'no colon');
+    const start = skipSpace(bytes, at + 1);
+    at = skipValue(bytes, start);
+    spans.set(name, { start, end: at });
+    at = skipSpace(bytes, at);
+  } while (bytes[at] === 0x2c);
+  if (bytes[at] !== 0x7d) throw malformed('JSON', 'an unfinished object');
+  if (skipSpace(bytes, at + 1) !== bytes.length) throw malformed('JSON', 'text after the object');
+  const signatures = spans.get('signatures');
+  const signed = spans.get('signed');
+  if (signatures === undefined || signed === undefined)
+    throw malformed('SHAPE', '"signed" or "signatures" is missing');
+  return { signatures, signed };
+}
