@@ -45,7 +45,10 @@ export function wireText(value: JsonValue): string {
   return encode(value, (text) => JSON.stringify(text));
 }
 
-/** Whether members are in canonical order and every number is a safe integer, all the way down. */
+/**
+ * Whether members are in canonical order and every number is a safe integer, all the way down. For text without
+ * surrogates, where the order of code points is that of code units.
+ */
 export function isInWireOrder(value: JsonValue): boolean {
   if (typeof value === 'number') return Number.isSafeInteger(value);
   if (typeof value !== 'object' || value === null) return true;
@@ -53,7 +56,7 @@ export function isInWireOrder(value: JsonValue): boolean {
   const object = value as { readonly [member: string]: JsonValue };
   let last: string | undefined;
   for (const name of Object.keys(object)) {
-    if (last !== undefined && compareCodePoints(last, name) >= 0) return false;
+    if (last !== undefined && last >= name) return false;
     last = name;
     const inner = object[name] as JsonValue;
     if (typeof inner === 'string') continue;

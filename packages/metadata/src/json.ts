@@ -21,6 +21,7 @@ export function member(object: JsonObject, name: string): JsonValue | undefined 
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
+const surrogate = /[\ud800-\udfff]/;
 /** A backslash that does not escape a quote or a backslash: control characters, `\u` and `\/` escapes. */
 const unusualEscape = /\\[^"\\]/;
 
@@ -37,8 +38,8 @@ export function parseJson(text: string): { value: JsonValue; wire: boolean } {
   } catch (cause) {
     throw new MetadataError('MALFORMED', 'JSON', 'not JSON', { cause });
   }
-  if (JSON.stringify(value) === text && !unusualEscape.test(text) && isInWireOrder(value))
-    return { value, wire: true };
+  const plain = !unusualEscape.test(text) && !surrogate.test(text);
+  if (plain && JSON.stringify(value) === text && isInWireOrder(value)) return { value, wire: true };
   return { value: new StrictParser(text).parse(), wire: false };
 }
 

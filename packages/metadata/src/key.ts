@@ -55,6 +55,7 @@ const curves = {
 const minRsaBits = 2048;
 const maxRsaBits = 8192;
 
+const ed25519Form = /^[0-9a-fA-F]{64}$/;
 const hexForm = /^(?:[0-9a-fA-F]{2})+$/;
 /** p = 2^255 - 19; encodings at or above it are second spellings of other points. */
 const fieldPrime = (1n << 255n) - 19n;
@@ -63,34 +64,70 @@ function thumbprintOf(members: Readonly<Record<string, string>>): string {
   return hash('sha256', JSON.stringify(members), 'base64url');
 }
 
-class ParsedKey implements PublicKey {
+/** A key that is inspected when parsed. */
+class LoadedKey implements PublicKey {
   readonly scheme: KeyScheme;
   readonly wire: JsonObject;
   readonly thumbprint: string;
-  #keyObject: KeyObject | undefined;
-  readonly #load: () => KeyObject;
+  readonly #key: KeyObject;
 
-  constructor(scheme: KeyScheme, wire: JsonObject, thumbprint: string, load: () => KeyObject) {
+  constructor(scheme: KeyScheme, wire: JsonObject, key: KeyObject) {
     this.scheme = scheme;
     this.wire = wire;
-    this.thumbprint = thumbprint;
-    this.#load = load;
+    this.thumbprint = inspect(scheme, key);
+    this.#key = key;
+  }
+
+  verify(message: Uint8Array, signature: Uint8Array): boolean {
+    return verifyWith(this.#key, this.scheme, message, signature);
+  }
+}
+
+/** Any 32 bytes below the field's prime; the engine's key is made when first used, so that 10,000 keys load fast. */
+class Ed25519HexKey implements PublicKey {
+  readonly scheme = 'ed25519';
+  readonly wire: JsonObject;
+  readonly #hex: string;
+  #key: KeyObject | undefined;
+
+  /** @throws MetadataError MALFORMED/KEY. */
+  constructor(wire: JsonObject, hex: string) {
+    if (!ed25519Form.test(hex)) throw malformed('KEY', 'an Ed25519 key is 32 bytes in hex');
+    if (/[7f]f$/i.test(hex)) {
+      const y = BigInt(`0x${Buffer.from(hex, 'hex').reverse().toString('hex')}`) & ((1n << 255n) - 1n);
+      if (y >= fieldPrime) throw malformed('KEY', 'an Ed25519 key that is not canonical');
+    }
+    this.wire = wire;
+    this.#hex = hex;
+  }
+
+  get thumbprint(): string {
+    return thumbprintOf({
+      crv: 'Ed25519',
+      kty: 'OKP',
+      x: Buffer.from(this.#hex, 'hex').toString('base64url'),
+    });
   }
 
   verify(message: Uint8Array, signature: Uint8Array): boolean {
     try {
-      this.#keyObject ??= this.#load();
-      const { digest } = schemes[this.scheme];
-      if (digest === null) return verify(null, message, this.#keyObject, signature);
-      if (this.scheme.startsWith('ecdsa')) {
-        return verify(digest, message, { key: this.#keyObject, dsaEncoding: 'der' }, signature);
-      }
-      const padding = constants.RSA_PKCS1_PSS_PADDING;
-      const saltLength = constants.RSA_PSS_SALTLEN_AUTO;
-      return verify(digest, message, { key: this.#keyObject, padding, saltLength }, signature);
+      this.#key ??= spki(ed25519Prefix, this.#hex);
     } catch {
       return false;
     }
+    return verifyWith(this.#key, this.scheme, message, signature);
+  }
+}
+
+function verifyWith(key: KeyObject, scheme: KeyScheme, message: Uint8Array, signature: Uint8Array): boolean {
+  const { digest } = schemes[scheme];
+  try {
+    if (digest === null) return verify(null, message, key, signature);
+    if (scheme.startsWith('ecdsa')) return verify(digest, message, { key, dsaEncoding: 'der' }, signature);
+    const padding = constants.RSA_PKCS1_PSS_PADDING;
+    return verify(digest, message, { key, padding, saltLength: constants.RSA_PSS_SALTLEN_AUTO }, signature);
+  } catch {
+    return false;
   }
 }
 
@@ -158,21 +195,8 @@ export function parsePublicKey(wire: JsonValue | undefined): PublicKey {
   const known = scheme as KeyScheme;
   if (!schemes[known].keyTypes.includes(keyType))
     throw malformed('KEY', `key type and scheme ${scheme} do not belong together`);
-  if (known === 'ed25519' && !text.startsWith('-')) return ed25519FromHex(wire, text);
-  const key = loadKey(known, text);
-  return new ParsedKey(known, wire, inspect(known, key), () => key);
-}
-
-/** Any 32 bytes below the field's prime; the engine's key is made when first used, so that 10,000 keys load fast. */
-function ed25519FromHex(wire: JsonObject, text: string): PublicKey {
-  if (text.length !== 64 || !hexForm.test(text)) throw malformed('KEY', 'an Ed25519 key is 32 bytes in hex');
-  const bytes = Buffer.from(text, 'hex');
-  if ((bytes[31] ?? 0) % 128 === 127 && (bytes[1] ?? 0) === 255) {
-    const y = BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`) & ((1n << 255n) - 1n);
-    if (y >= fieldPrime) throw malformed('KEY', 'an Ed25519 key that is not canonical');
-  }
-  const thumbprint = thumbprintOf({ crv: 'Ed25519', kty: 'OKP', x: bytes.toString('base64url') });
-  return new ParsedKey('ed25519', wire, thumbprint, () => spki(ed25519Prefix, text));
+  if (known === 'ed25519' && !text.startsWith('-')) return new Ed25519HexKey(wire, text);
+  return new LoadedKey(known, wire, loadKey(known, text));
 }
 
 /**

@@ -29,7 +29,7 @@ function parseClass(text: string): { matches(character: string): boolean } {
   return { matches: (c) => ranges.some(([a, b]) => a <= c && c <= b) !== negated };
 }
 
-function parseSegment(segment: string): Piece[] {
+function parsePieces(segment: string): Piece[] {
   const characters = [...segment];
   const pieces: Piece[] = [];
   for (let i = 0; i < characters.length; i += 1) {
@@ -84,21 +84,27 @@ function matchPieces(pieces: readonly Piece[], text: readonly string[]): boolean
   return p === pieces.length;
 }
 
+const wildcard = /[*?[]/;
+
+const anyText: SegmentMatcher = { any: true };
+
 /** @throws MetadataError MALFORMED/SHAPE for an empty pattern. */
-export function parsePattern(pattern: string): SegmentMatcher[] {
+export function splitPattern(pattern: string): string[] {
   if (pattern === '') throw malformed('SHAPE', 'an empty path pattern');
-  return pattern.split('/').map((segment) => {
-    if (/^\*+$/.test(segment)) return { any: true };
-    if (!/[*?[]/.test(segment)) return { literal: segment };
-    const pieces = parseSegment(segment);
-    return { matches: (text: string) => matchPieces(pieces, [...text]) };
-  });
+  return pattern.split('/');
+}
+
+export function parseSegment(segment: string): SegmentMatcher {
+  if (!wildcard.test(segment)) return { literal: segment };
+  if (/^\*+$/.test(segment)) return anyText;
+  const pieces = parsePieces(segment);
+  return { matches: (text: string) => matchPieces(pieces, [...text]) };
 }
 
 /** Whether one pattern matches one path; for many patterns use `DelegationIndex`. */
 export function matchesPattern(pattern: string, path: string): boolean {
   const segments = path.split('/');
-  const matchers = parsePattern(pattern);
+  const matchers = splitPattern(pattern).map(parseSegment);
   return (
     matchers.length === segments.length &&
     matchers.every((matcher, i) => {
