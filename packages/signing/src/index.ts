@@ -16,6 +16,5 @@ export type { SealContext } from './sealed-key.ts';
 export { generateSealingKey, parseSealingKey, parseSealingKeys } from './sealing-key.ts';
 export type { SealingKey, SealingKeys } from './sealing-key.ts';
 export { signaturesOver, signMetadata } from './sign.ts';
-export type { Signature } from './sign.ts';
 export { signerFromKeyObject } from './signer.ts';
 export type { Signer } from './signer.ts';

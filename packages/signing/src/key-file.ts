@@ -1,7 +1,7 @@
 /** Making and importing keys that are held in files of a key folder. */
 import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { keyIdOf } from './metadata-stand-in.ts';
+import { keyIdOf } from '@mandate/metadata';
 import { SigningError } from './error.ts';
 import { loadRecord, loadRecords, saveKey } from './key-folder.ts';
 import { parseKeyName } from './key-name.ts';
@@ -93,7 +93,7 @@ async function store(
     name,
     keyId: keyIdOf(publicKey),
     publicKey,
-    created: now,
+    created: now - (now % 1000),
     heldIn: `file:${name}`,
     ...(publisher && { publisher }),
   };

@@ -1,5 +1,16 @@
 /** The public side of a key, `<name>.pub.json`: what a key folder knows without opening anything. Pure. */
-import { keyIdOf, parsePublicKey, type KeyId, type PublicKey } from './metadata-stand-in.ts';
+import {
+  formatDate,
+  isObject,
+  keyIdOf,
+  member,
+  parseDate,
+  parseJson,
+  parsePublicKey,
+  type JsonObject,
+  type KeyId,
+  type PublicKey,
+} from '@mandate/metadata';
 import { SigningError } from './error.ts';
 import type { KeyName } from './key-name.ts';
 import type { Publisher } from './publisher.ts';
@@ -8,7 +19,7 @@ export interface KeyRecord {
   readonly name: KeyName;
   readonly keyId: KeyId;
   readonly publicKey: PublicKey;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, in whole seconds. */
   readonly created: number;
   /** The URI that opens the private key, such as `file:release`. */
   readonly heldIn: string;
@@ -20,55 +31,52 @@ export function encodeKeyRecord({ keyId, publicKey, created, heldIn, publisher }
   const wire = {
     keyid: keyId,
     key: publicKey.wire,
-    created: new Date(created).toISOString(),
+    created: formatDate(created),
     heldIn,
-    ...(publisher && { publisher: { ...publisher, notAfter: new Date(publisher.notAfter).toISOString() } }),
+    ...(publisher && { publisher: { ...publisher, notAfter: formatDate(publisher.notAfter) } }),
   };
   return `${JSON.stringify(wire, undefined, 2)}\n`;
 }
 
 /** @throws SigningError `MALFORMED` */
 export function parseKeyRecord(name: KeyName, text: string): KeyRecord {
-  const malformed = (cause?: unknown): SigningError =>
-    new SigningError('MALFORMED', `the public record of key ${name} is damaged`, { cause });
-  let wire: unknown;
-  let publicKey: PublicKey;
   try {
-    wire = JSON.parse(text);
-    publicKey = parsePublicKey(member(wire, 'key'));
+    const wire = object(parseJson(text).value);
+    const publicKey = parsePublicKey(member(wire, 'key'));
+    const keyId = keyIdOf(publicKey);
+    if (string(wire, 'keyid') !== keyId) throw malformed('the key id is not that of the key');
+    const claim = member(wire, 'publisher');
+    return {
+      name,
+      keyId,
+      publicKey,
+      created: parseDate(string(wire, 'created')),
+      heldIn: string(wire, 'heldIn'),
+      ...(claim !== undefined && { publisher: parsePublisher(object(claim)) }),
+    };
   } catch (cause) {
-    throw malformed(cause);
+    throw new SigningError('MALFORMED', `the public record of key ${name} is damaged`, { cause });
   }
-  const created = time(member(wire, 'created'));
-  const heldIn = member(wire, 'heldIn');
-  const keyId = keyIdOf(publicKey);
-  if (member(wire, 'keyid') !== keyId || created === undefined || typeof heldIn !== 'string')
-    throw malformed();
-
-  const claim = member(wire, 'publisher');
-  if (claim === undefined) return { name, keyId, publicKey, created, heldIn };
-  const publisher = parsePublisher(claim);
-  if (publisher === undefined) throw malformed();
-  return { name, keyId, publicKey, created, heldIn, publisher };
 }
 
-function parsePublisher(wire: unknown): Publisher | undefined {
-  const subject = member(wire, 'subject');
-  const issuer = member(wire, 'issuer');
-  const sha256 = member(wire, 'sha256');
-  const notAfter = time(member(wire, 'notAfter'));
-  if (typeof subject !== 'string' || typeof issuer !== 'string') return undefined;
-  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256) || notAfter === undefined)
-    return undefined;
-  return { subject, issuer, sha256, notAfter };
+function parsePublisher(wire: JsonObject): Publisher {
+  const sha256 = string(wire, 'sha256');
+  if (!/^[0-9a-f]{64}$/.test(sha256)) throw malformed('sha256 is 64 hex digits');
+  const notAfter = parseDate(string(wire, 'notAfter'));
+  return { subject: string(wire, 'subject'), issuer: string(wire, 'issuer'), sha256, notAfter };
 }
 
-function member(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
-  return Reflect.get(value, name);
+function object(value: Parameters<typeof isObject>[0]): JsonObject {
+  if (!isObject(value)) throw malformed('not an object');
+  return value;
 }
 
-function time(value: unknown): number | undefined {
-  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(ms) ? undefined : ms;
+function string(wire: JsonObject, name: string): string {
+  const value = member(wire, name);
+  if (typeof value !== 'string') throw malformed(`${name} is not text`);
+  return value;
+}
+
+function malformed(what: string): SigningError {
+  return new SigningError('MALFORMED', what);
 }

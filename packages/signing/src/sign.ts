@@ -1,12 +1,6 @@
-import { encodeEnvelope, keyIdOf, signingBytes, type JsonObject, type KeyId } from './metadata-stand-in.ts';
+import { encodeEnvelope, keyIdOf, signingBytes, type JsonObject, type Signature } from '@mandate/metadata';
 import { SigningError } from './error.ts';
 import type { Signer } from './signer.ts';
-
-/** One signature of an envelope. */
-export interface Signature {
-  readonly keyId: KeyId;
-  readonly sig: Uint8Array;
-}
 
 /**
  * Signs a role file's `signed` part and returns the whole file as it is stored and served.

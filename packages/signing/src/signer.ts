@@ -1,6 +1,12 @@
 import { constants, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { keyIdOf, publicKeyFromKeyObject, type KeyId, type PublicKey } from './metadata-stand-in.ts';
+import {
+  keyIdOf,
+  publicKeyFromKeyObject,
+  type KeyId,
+  type KeyScheme,
+  type PublicKey,
+} from '@mandate/metadata';
 import { SigningError } from './error.ts';
 
 /** A private key somewhere: in this process, in a file, in a device, behind a network. */
@@ -16,6 +22,16 @@ export interface Signer {
   sign(message: Uint8Array): Promise<Uint8Array>;
 }
 
+/** Node's digest names; Ed25519 hashes by itself. */
+const digests = {
+  ed25519: null,
+  'ecdsa-sha2-nistp256': 'sha256',
+  'ecdsa-sha2-nistp384': 'sha384',
+  'rsassa-pss-sha256': 'sha256',
+  'rsassa-pss-sha384': 'sha384',
+  'rsassa-pss-sha512': 'sha512',
+} as const satisfies Record<KeyScheme, string | null>;
+
 // The callback form signs on the thread pool, so that an RSA signature does not hold up a server's event loop.
 const signOnThreadPool = promisify(sign);
 
@@ -27,10 +43,10 @@ export function signerFromKeyObject(privateKey: KeyObject, uri: string): Signer 
     publicKey,
     keyId: keyIdOf(publicKey),
     async sign(message) {
-      return signOnThreadPool(digestOf(publicKey), message, {
+      return signOnThreadPool(digests[publicKey.scheme], message, {
         key: privateKey,
         dsaEncoding: 'der',
-        ...(publicKey.keyType === 'rsa' && {
+        ...(publicKey.scheme.startsWith('rsa') && {
           padding: constants.RSA_PKCS1_PSS_PADDING,
           saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
         }),
@@ -53,14 +69,4 @@ export function publicKeyOf(privateKey: KeyObject): PublicKey {
       { cause },
     );
   }
-}
-
-/** Node's digest name for the key's scheme; Ed25519 hashes by itself. */
-function digestOf(key: PublicKey): string | null {
-  if (key.keyType === 'ed25519') return null;
-  if (key.scheme === 'ecdsa-sha2-nistp256') return 'sha256';
-  if (key.scheme === 'ecdsa-sha2-nistp384') return 'sha384';
-  const rsa = /^rsassa-pss-(sha(?:256|384|512))$/.exec(key.scheme)?.[1];
-  if (rsa !== undefined) return rsa;
-  throw new SigningError('UNSUPPORTED_KEY', `no way to sign by the scheme ${key.scheme}`);
 }
