@@ -178,7 +178,8 @@ describe('signing: key files', () => {
       await chmod(path, 0o400);
       await requireSigns(await openSigner('release', options));
       await chmod(keyFolder, 0o770);
-      await rejectsWith('PERMISSIONS', openSigner('release', options));
+      for (const uri of ['release', 'file:release'])
+        await rejectsWith('PERMISSIONS', openSigner(uri, options));
       await rejectsWith('PERMISSIONS', make(keyFolder, 'second'));
       await chmod(keyFolder, 0o700);
     });

@@ -3,7 +3,7 @@
  * not before. A new kind is one more line in `builtInBackends` and one module that exports its `Backend`.
  */
 import { SigningError } from './error.ts';
-import { loadRecord } from './key-folder.ts';
+import { loadRecord, requirePrivateFolder } from './key-folder.ts';
 import { parseKeyName } from './key-name.ts';
 import type { KeyRecord } from './key-record.ts';
 import type { PassphraseSource } from './passphrase.ts';
@@ -49,10 +49,11 @@ export function parseKeyUri(text: string): KeyUri {
 /**
  * A signer by the name of a key in the folder, wherever that key is held, or by URI.
  *
- * @throws SigningError `KEY_NOT_FOUND`, `KEY_MISMATCH`, `UNSUPPORTED_BACKEND`, or what the backend throws
+ * @throws SigningError `KEY_NOT_FOUND`, `KEY_MISMATCH`, `PERMISSIONS`, `UNSUPPORTED_BACKEND`, or what the backend throws
  */
 export async function openSigner(nameOrUri: string, options: OpenOptions): Promise<Signer> {
   if (nameOrUri.includes(':')) return openUri(parseKeyUri(nameOrUri), options);
+  await requirePrivateFolder(options.keyFolder);
   const record = await loadRecord(options.keyFolder, parseKeyName(nameOrUri));
   return requireMatch(record, await openUri(parseKeyUri(record.heldIn), options));
 }

@@ -19,8 +19,8 @@ export const fileBackend: Backend = {
 
 async function openNamed(name: KeyName, context: BackendContext): Promise<Signer> {
   const { keyFolder } = context;
+  await requirePrivateFolder(keyFolder);
   const record = await recordOf(keyFolder, name);
-  if (record) await requirePrivateFolder(keyFolder);
   const signer = await openFile(privateKeyPath(keyFolder, name), `file:${name}`, name, context);
   return record ? requireMatch(record, signer) : signer;
 }

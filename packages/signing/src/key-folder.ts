@@ -73,15 +73,23 @@ export async function loadPrivateKeyPem(path: string): Promise<string> {
   });
 }
 
-/** Who can write to the folder can replace its keys and records. @throws SigningError `PERMISSIONS` */
+/**
+ * Who can write to the folder can replace its keys, and its records, which say what is run or asked to sign. A folder that is not there
+ * passes: nothing is read from it. @throws SigningError `PERMISSIONS`, `IO`
+ */
 export async function requirePrivateFolder(folder: string): Promise<void> {
-  const { mode } = await stat(folder);
-  if (hasModes && (mode & 0o022) !== 0) {
-    throw new SigningError(
-      'PERMISSIONS',
-      `other users of this machine can write to the key folder ${folder}; run \`chmod 700 ${folder}\` and look at what is in it`,
-    );
-  }
+  await wrapIo(`cannot look at the key folder ${folder}`, async () => {
+    const found = await stat(folder).catch((error: unknown) => {
+      if (isErrno(error, 'ENOENT')) return undefined;
+      throw error;
+    });
+    if (hasModes && found && (found.mode & 0o022) !== 0) {
+      throw new SigningError(
+        'PERMISSIONS',
+        `other users of this machine can write to the key folder ${folder}; run \`chmod 700 ${folder}\` and look at what is in it`,
+      );
+    }
+  });
 }
 
 async function readLimited(

@@ -1,4 +1,4 @@
-import { encodeEnvelope, keyIdOf, signingBytes, type JsonObject, type Signature } from '@mandate/metadata';
+import { encodeEnvelope, signingBytes, type JsonObject, type Signature } from '@mandate/metadata';
 import { SigningError } from './error.ts';
 import type { Signer } from './signer.ts';
 
@@ -29,7 +29,7 @@ export async function signaturesOver(
           `${signer.uri} returned a signature that its public key does not verify`,
         );
       }
-      return { keyId: keyIdOf(signer.publicKey), sig };
+      return { keyId: signer.keyId, sig };
     }),
   );
 }
