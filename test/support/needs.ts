@@ -29,6 +29,7 @@ const needsTable = {
     met: () => onPath('docker-registry'),
     why: 'the program docker-registry is not installed',
   },
+  openssl: { met: () => onPath('openssl'), why: 'the program openssl is not installed' },
   skopeo: { met: () => onPath('skopeo'), why: 'the program skopeo is not installed' },
   go: { met: () => onPath('go'), why: 'the Go toolchain is not installed' },
   'python-tuf': {
