@@ -1,0 +1,30 @@
+/** `npm run bench`: every budget of DESIGN section 7 beside its reference, as a table or, with `--json`, as JSON. */
+import { cpus, totalmem } from 'node:os';
+import { loadBench } from './load.ts';
+import { orgsBench } from './orgs.ts';
+import { table, type Result } from './result.ts';
+
+const parts: Readonly<Record<string, (now: number) => Promise<Result[]>>> = {
+  load: loadBench,
+  orgs: orgsBench,
+};
+
+const json = process.argv.includes('--json');
+const only = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const now = Date.now();
+const results: Result[] = [];
+for (const [name, run] of Object.entries(parts)) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  process.stderr.write(`bench: ${name} ...\n`);
+  results.push(...(await run(now)));
+}
+const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+if (json) {
+  process.stdout.write(`${JSON.stringify({ machine, results }, undefined, 2)}\n`);
+} else {
+  process.stdout.write(`${machine}\n\n${table(results)}\n`);
+  const missed = results.filter(({ ok }) => ok === false);
+  process.stdout.write(
+    missed.length === 0 ? '\nevery budget holds\n' : `\nbudgets missed: ${missed.length}\n`,
+  );
+}
