@@ -6,16 +6,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
 interface LockedPackage {
-  readonly version?: string;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 describe('package-lock.json', () => {
+  const text = readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8');
+
   it('has an entry for every optional dependency of every package', () => {
-    const text = readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8');
-    const locked = new Map(
-      Object.entries((JSON.parse(text) as { packages: Record<string, LockedPackage> }).packages),
-    );
+    const { packages }: { packages: Readonly<Record<string, LockedPackage>> } = JSON.parse(text);
+    const locked = new Map(Object.entries(packages));
     const missing = [...locked].flatMap(([path, { optionalDependencies }]) =>
       Object.keys(optionalDependencies ?? {}).filter(
         (name) => !locked.has(`node_modules/${name}`) && !locked.has(`${path}/node_modules/${name}`),
@@ -25,7 +24,6 @@ describe('package-lock.json', () => {
   });
 
   it('names no registry, so that any mirror serves it', () => {
-    const text = readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8');
     assert.equal(/"resolved": "https?:/.test(text), false);
   });
 });
