@@ -48,6 +48,7 @@ const needsTable = {
   },
   openssl: { met: () => onPath('openssl'), why: 'the program openssl is not installed' },
   skopeo: { met: () => onPath('skopeo'), why: 'the program skopeo is not installed' },
+  caddy: { met: () => onPath('caddy'), why: 'the program caddy is not installed' },
   go: {
     met: () => process.env['MANDATE_TEST_GO_READER'] !== undefined || onPath('go'),
     why: 'the Go toolchain is not installed, and MANDATE_TEST_GO_READER names no built reader',
