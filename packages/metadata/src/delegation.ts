@@ -40,7 +40,7 @@ export interface Delegations {
 const reservedNames = new Set(['root', 'timestamp', 'snapshot', 'targets']);
 
 function checkRoleName(name: string): void {
-  if (name === '' || Buffer.byteLength(name) > limits.roleNameBytes)
+  if (name === '' || name.length > limits.roleNameBytes || Buffer.byteLength(name) > limits.roleNameBytes)
     throw malformed('NAME', 'a role name is empty or too long');
   if (reservedNames.has(name)) throw malformed('NAME', `a delegated role cannot be called ${name}`);
 }
@@ -152,7 +152,9 @@ class RoleDelegations implements Delegations {
   constructor(keys: ReadonlyMap<KeyId, PublicKey>, roles: readonly Delegation[]) {
     this.keys = keys;
     this.roles = roles;
-    this.#byName = new Map(roles.map((role) => [role.name, role]));
+    const byName = new Map<string, Delegation>();
+    for (const role of roles) byName.set(role.name, role);
+    this.#byName = byName;
     if (this.#byName.size !== roles.length) throw malformed('SHAPE', 'a role is delegated twice in one file');
     for (const [index, role] of roles.entries()) {
       for (const path of role.paths ?? []) this.#paths.add(path, index);

@@ -20,45 +20,39 @@ function skipSpace(bytes: Uint8Array, from: number): number {
   return at;
 }
 
-/** From the opening quote to behind the closing one. */
+/** From the opening quote to behind the closing one. Most strings are short: a loop beats a search here. */
 function skipString(bytes: Uint8Array, from: number): number {
-  let at = from + 1;
-  for (;;) {
-    at = bytes.indexOf(quote, at);
-    if (at < 0) throw malformed('JSON', 'an unfinished string');
-    let slashes = 0;
-    while (bytes[at - 1 - slashes] === backslash) slashes += 1;
-    at += 1;
-    if (slashes % 2 === 0) return at;
+  for (let at = from + 1; at < bytes.length; at += 1) {
+    const byte = bytes[at];
+    if (byte === quote) return at + 1;
+    if (byte === backslash) at += 1;
   }
+  throw malformed('JSON', 'an unfinished string');
 }
 
 /** From the first byte of a value to behind its last; the value's inside is checked by the parser afterwards. */
 function skipValue(bytes: Uint8Array, from: number): number {
   let at = from;
   let depth = 0;
-  for (;;) {
+  for (; at < bytes.length; at += 1) {
     const byte = bytes[at];
-    if (byte === undefined) throw malformed('JSON', 'the text ends inside a value');
     if (byte === quote) {
-      at = skipString(bytes, at);
+      at = skipString(bytes, at) - 1;
     } else if (byte === 0x7b || byte === 0x5b) {
       depth += 1;
       if (depth > limits.jsonDepth)
         throw new MetadataError('LIMIT_EXCEEDED', 'DEPTH', 'JSON is nested too deep');
-      at += 1;
     } else if (byte === 0x7d || byte === 0x5d) {
       if (depth === 0) return at;
       depth -= 1;
-      at += 1;
     } else if (depth === 0 && byte === 0x2c) {
       return at;
     } else {
-      at += 1;
       continue;
     }
-    if (depth === 0) return at;
+    if (depth === 0) return at + 1;
   }
+  throw malformed('JSON', 'the text ends inside a value');
 }
 
 /** @throws MetadataError MALFORMED/JSON, LIMIT_EXCEEDED/DEPTH. */

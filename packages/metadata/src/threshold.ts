@@ -74,10 +74,13 @@ export function sameKeySet(a: KeySet, b: KeySet): boolean {
 /** The `keys` object of a root or of delegations. */
 export function parseKeys(value: JsonValue | undefined): Map<KeyId, PublicKey> {
   if (!isObject(value)) throw malformed('SHAPE', '"keys" is an object');
-  const entries = Object.entries(value);
-  if (entries.length > limits.keys)
+  const names = Object.keys(value);
+  if (names.length > limits.keys) {
     throw new MetadataError('LIMIT_EXCEEDED', 'COUNT', `more than ${limits.keys} keys`);
-  return new Map(entries.map(([keyId, key]) => [keyId as KeyId, parsePublicKey(key)]));
+  }
+  const keys = new Map<KeyId, PublicKey>();
+  for (const keyId of names) keys.set(keyId as KeyId, parsePublicKey(value[keyId]));
+  return keys;
 }
 
 /**
@@ -92,7 +95,8 @@ export function parseKeySet(role: JsonObject, keys: ReadonlyMap<KeyId, PublicKey
   }
   if (!Array.isArray(keyIds) || keyIds.some((id) => typeof id !== 'string'))
     throw malformed('SHAPE', '"keyids" is a list of text');
-  if (new Set(keyIds).size !== keyIds.length) throw malformed('SHAPE', 'a key id is listed twice');
+  if (keyIds.length > 1 && new Set(keyIds).size !== keyIds.length)
+    throw malformed('SHAPE', 'a key id is listed twice');
   const own = new Map<KeyId, PublicKey>();
   for (const keyId of keyIds as KeyId[]) {
     const key = keys.get(keyId);
