@@ -9,6 +9,7 @@ import { isWireForm, type Envelope } from './envelope.ts';
 import { malformed, MetadataError } from './error.ts';
 import { isWellNamed, orderOf } from './layout.ts';
 import { binName, type Delegation } from './delegation.ts';
+import { keyIdOf } from './key.ts';
 import { limits } from './limits.ts';
 import { parseTargetPath, roleFileName } from './name.ts';
 import { isWritablePattern } from './pattern.ts';
@@ -79,6 +80,11 @@ function requireLifetime(file: Signed, role: string, now: number): void {
 }
 
 function requireKeys(keySet: KeySet, role: string): void {
+  for (const [keyId, key] of keySet.keys) {
+    if (keyIdOf(key) !== keyId) {
+      throw malformed('KEY', `role ${role}: key id ${keyId} is not the hash of its key`, role);
+    }
+  }
   const distinct = distinctKeys(keySet);
   if (distinct !== keySet.keys.size)
     throw malformed('KEY', `role ${role}: one key stands under two key ids`, role);
@@ -206,26 +212,26 @@ class Check {
     return { delegator, keySet: delegation.keySet };
   }
 
-  /** Every role that `delegator` delegates to must exist, belong to it alone, be unexpired and meet its keys. */
+  /**
+   * Every role that `delegator` delegates to must exist, belong to it alone, be unexpired and meet its keys. A role that
+   * changes hands is published again with the change, so that its version tells everybody who was first.
+   */
   async #checkDelegated(delegator: string, file: Targets, before: Targets | undefined): Promise<void> {
     for (const name of delegatedNames(file)) {
-      const delegation = file.delegations?.named(name) as Delegation;
-      const old = before?.delegations?.named(name);
-      const held =
-        this.#submitted.has(name) || unchanged(old, delegation) ? undefined : await this.#role(name);
-      if (this.#submitted.has(name)) await this.#requireSole(name, delegator);
-      else if (!unchanged(old, delegation)) {
-        if (held === undefined)
-          throw malformed(
-            'DELEGATION',
-            `role ${name} is delegated but has no file; publish both together`,
-            name,
-          );
-        if (held.delegator !== undefined && held.delegator !== delegator)
-          throw belongsTo(name, held.delegator);
-        requireThreshold(held.file.envelope, delegation.keySet, name);
-        requireUnexpired(held.file, name, this.#now);
+      const delegation = file.delegations?.named(name);
+      if (delegation === undefined || unchanged(before?.delegations?.named(name), delegation)) continue;
+      await this.#requireSole(name, delegator);
+      if (this.#submitted.has(name)) continue;
+      const held = await this.#role(name);
+      if (held?.delegator !== delegator) {
+        throw malformed(
+          'DELEGATION',
+          `role ${name} is delegated without a file for it; publish both together`,
+          name,
+        );
       }
+      requireThreshold(held.file.envelope, delegation.keySet, name);
+      requireUnexpired(held.file, name, this.#now);
     }
   }
 
