@@ -4,6 +4,7 @@
  * `shared-data`: no program installs it, it lies beside a checkout or does not.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Context } from 'mocha';
@@ -32,6 +33,14 @@ interface NeedEntry {
   readonly mayBeAbsent?: true;
 }
 
+/** An address of this machine in a private network, to listen on as a server that is not loopback. */
+export function privateAddress(): string | undefined {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .map(({ address }) => address)
+    .find((address) => /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|fd[0-9a-f]{2}:)/u.test(address));
+}
+
 const needsTable = {
   'shared-data': {
     met: () => existsSync(sharedData),
@@ -56,6 +65,10 @@ const needsTable = {
   'python-tuf': {
     met: () => process.env['MANDATE_TEST_PYTHON'] !== undefined,
     why: 'MANDATE_TEST_PYTHON names no Python interpreter with the package tuf',
+  },
+  'private-address': {
+    met: () => privateAddress() !== undefined,
+    why: 'this machine has no private network address (10/8, 172.16/12, 192.168/16, fd00::/8)',
   },
 } satisfies Record<string, NeedEntry>;
 

@@ -1,1 +1,27 @@
-export const packageName = 'oci';
+/** Image references, credentials, and a registry client that checks what arrives. */
+export { addressClass, redirectTargets } from './address.ts';
+export type { AddressClass } from './address.ts';
+export { parseChallenges } from './challenge.ts';
+export type { Challenge } from './challenge.ts';
+export { anonymous } from './credentials.ts';
+export type { Credentials, CredentialSource } from './credentials.ts';
+export { dockerConfigPath, dockerCredentials } from './docker-config.ts';
+export type { DockerCredentialsOptions } from './docker-config.ts';
+export { OciError } from './error.ts';
+export type { OciErrorCode } from './error.ts';
+export { guardedAgent } from './guarded-agent.ts';
+export type { GuardedAgentOptions } from './guarded-agent.ts';
+export { defaultLimits } from './limits.ts';
+export type { RegistryLimits } from './limits.ts';
+export { checkManifest, manifestChildren } from './manifest.ts';
+export type { Descriptor, Platform } from './manifest.ts';
+export { isIndexMediaType, isManifestMediaType, manifestMediaTypes } from './media-type.ts';
+export type { ManifestMediaType } from './media-type.ts';
+export { formatReference, manifestKey, parseReference, parseTag } from './reference.ts';
+export type { ImageReference, Tag } from './reference.ts';
+export { RegistryClient } from './registry.ts';
+export type { AnnouncedManifest, BlobDescriptor, CallOptions, ResolvedManifest } from './registry.ts';
+export type { RegistryClientOptions, RepositoryLocation } from './registry-session.ts';
+export { dockerHub, isLoopbackHost, parseRegistryHost } from './registry-host.ts';
+export type { RegistryHost } from './registry-host.ts';
+export { Secret } from './secret.ts';
