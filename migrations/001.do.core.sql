@@ -61,8 +61,6 @@ CREATE TABLE metadata_file (
   length     integer NOT NULL,
   sha256     bytea NOT NULL,
   expires_ms bigint NOT NULL,
-  delegator  text COLLATE "C",
-  threshold  integer NOT NULL,
   -- Null when it was superseded long ago and only its digest is kept.
   bytes      bytea,
   PRIMARY KEY (tenant_id, role, version)
@@ -70,6 +68,15 @@ CREATE TABLE metadata_file (
 -- Signed files hardly compress next to what compressing costs here; responses are compressed once, in the cache.
 ALTER TABLE metadata_file ALTER COLUMN bytes SET STORAGE EXTERNAL;
 CREATE INDEX metadata_file_serial ON metadata_file (tenant_id, serial);
+
+-- Who delegates to a role, from a head on; null once nobody does. A row only where that changed.
+CREATE TABLE role_delegator (
+  tenant_id bigint NOT NULL,
+  role      text COLLATE "C" NOT NULL,
+  serial    bigint NOT NULL,
+  delegator text COLLATE "C",
+  PRIMARY KEY (tenant_id, role, serial)
+);
 
 -- A snapshot is its opening, one fragment for each role file that was live at `serial`, and its closing. It is put
 -- together from these and must then have this digest; so its size does not grow the log of every publication.
