@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseSealingKeys, type SealingKeys } from '@mandate/signing';
 import { ServerError } from './error.ts';
+import { isToken } from './token.ts';
 
 export interface ServerConfig {
   /** 0 takes a free one. */
@@ -12,6 +13,8 @@ export interface ServerConfig {
   readonly dataFolder: string;
   /** They seal the online keys; without them, embedded: generated into the data folder. */
   readonly sealingKeys?: SealingKeys | undefined;
+  /** `mdt_<id>_<secret>`, an operator from the start; without it, embedded: generated into the data folder. */
+  readonly operatorToken?: string | undefined;
   readonly production: boolean;
   /** Where clients reach the service, for links in answers; without it, the address it listens on. */
   readonly publicUrl?: string | undefined;
@@ -86,18 +89,20 @@ function flag(environment: Environment, name: string): boolean | undefined {
   throw wrong(name, 'true or false');
 }
 
-/** From the variable or from the file that `<name>_FILE` names. Never shown in an error. */
-function sealingKeys(environment: Environment, name: string): SealingKeys | undefined {
-  let text = environment[name];
+/** From the variable or from the file that `<name>_FILE` names. */
+function secret(environment: Environment, name: string): string | undefined {
   const file = environment[`${name}_FILE`];
-  if (file !== undefined && file !== '') {
-    try {
-      text = readFileSync(file, 'utf8');
-    } catch (error) {
-      throw new ServerError('CONFIGURATION', `${name}_FILE: the file cannot be read`, { cause: error });
-    }
+  if (file === undefined || file === '') return environment[name] || undefined;
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new ServerError('CONFIGURATION', `${name}_FILE: the file cannot be read`, { cause: error });
   }
-  if (text === undefined || text === '') return undefined;
+}
+
+function sealingKeys(environment: Environment, name: string): SealingKeys | undefined {
+  const text = secret(environment, name);
+  if (text === undefined) return undefined;
   try {
     return parseSealingKeys(text);
   } catch (error) {
@@ -105,6 +110,12 @@ function sealingKeys(environment: Environment, name: string): SealingKeys | unde
       cause: error,
     });
   }
+}
+
+function operatorToken(environment: Environment, name: string): string | undefined {
+  const text = secret(environment, name);
+  if (text !== undefined && !isToken(text)) throw wrong(name, 'mdt_<16 hex digits>_<43 base64url characters>');
+  return text;
 }
 
 function url(environment: Environment, name: string, protocols: readonly string[]): string | undefined {
@@ -134,6 +145,7 @@ export function configFrom(environment: Environment): ServerConfig {
     databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     dataFolder: environment['MANDATE_DATA'] || defaultConfig.dataFolder,
     sealingKeys: sealingKeys(environment, 'MANDATE_SEALING_KEY'),
+    operatorToken: operatorToken(environment, 'MANDATE_OPERATOR_TOKEN'),
     production: flag(environment, 'MANDATE_PRODUCTION') ?? defaultConfig.production,
     publicUrl: url(environment, 'MANDATE_PUBLIC_URL', ['http:', 'https:']),
     logLevel: level,

@@ -56,7 +56,7 @@ export async function makeSnapshot(
     throw new ServerError('LIMIT_EXCEEDED', `the snapshot would be over ${limits.snapshotBytes} bytes`);
   }
   // Names and signatures are ASCII, so characters are bytes.
-  const whole = bytes.latin1Slice();
+  const whole = bytes.toString('latin1');
   const start = whole.indexOf(metaStart, whole.indexOf('"signed":{')) + metaStart.length;
   const linesLength = lines.reduce((sum, line) => sum + line.length + 1, -1);
   return {

@@ -129,6 +129,14 @@ export class TenantHead {
   }
 }
 
+/** The lines of a snapshot of these roles alone. */
+export function linesOf(roles: ReadonlyMap<string, RoleEntry>): string[] {
+  const names: string[] = [];
+  const lines: string[] = [];
+  for (const [role, entry] of roles) place(names, lines, role, entry);
+  return lines;
+}
+
 /** Sets one line; returns by how much the text grew. The order is by file name, so `.` of `.json` counts. */
 function place(names: string[], lines: string[], role: string, entry: RoleEntry): number {
   if (role === 'root') return 0;

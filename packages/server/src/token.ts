@@ -4,10 +4,15 @@ import type { CreatedToken, GrantLevel, Token } from '@mandate/api';
 import { LRUCache } from 'lru-cache';
 import { ServerError } from './error.ts';
 import type { Database } from './sql/connection.ts';
-import { anyOperator, findToken, insertToken, type TokenRow } from './sql/token.ts';
+import { anyOperator, findToken, insertToken, upsertOperator, type TokenRow } from './sql/token.ts';
 
 const form = /^mdt_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
 const rank: Readonly<Record<GrantLevel, number>> = { owner: 3, publisher: 2, reader: 1 };
+
+/** Whether the text has the form of a token. */
+export function isToken(text: string): boolean {
+  return form.test(text);
+}
 
 /** Who makes a request. */
 export interface Caller {
@@ -68,6 +73,13 @@ export async function createFirstOperator(database: Database): Promise<CreatedTo
     expiresMs: undefined,
     grants: [],
   });
+}
+
+/** Makes sure that a token from the configuration is an operator. */
+export async function ensureOperator(database: Database, token: string): Promise<void> {
+  const [, id, secret] = form.exec(token) ?? [];
+  if (id === undefined || secret === undefined) throw new ServerError('CONFIGURATION', 'an operator token is mdt_...');
+  await upsertOperator(database, id, hashOf(secret), 'configured operator');
 }
 
 /** A token as the API shows it, without its secret. */

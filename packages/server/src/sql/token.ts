@@ -56,6 +56,19 @@ export async function insertToken(database: Database, token: NewToken): Promise<
   });
 }
 
+export async function upsertOperator(
+  client: Queryable,
+  id: string,
+  hash: Uint8Array,
+  label: string,
+): Promise<void> {
+  await client.query({
+    text: `INSERT INTO api_token (id, hash, label, operator) VALUES ($1, $2, $3, true)
+           ON CONFLICT (id) DO UPDATE SET hash = $2, operator = true, expires_ms = NULL`,
+    values: [id, hash, label],
+  });
+}
+
 /** Whether there was one. */
 export async function deleteToken(client: Queryable, id: string): Promise<boolean> {
   const { rowCount } = await client.query({ text: 'DELETE FROM api_token WHERE id = $1', values: [id] });
