@@ -1,1 +1,9 @@
-export const packageName = 'api';
+/** Requests and responses of the Mandate service: one source for server, typed client and OpenAPI. */
+export * from './code.ts';
+export * from './endpoint.ts';
+export * from './limits.ts';
+export * from './openapi.ts';
+export * from './problem.ts';
+export * from './publication.ts';
+export * from './tenant.ts';
+export * from './token.ts';

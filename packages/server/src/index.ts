@@ -1,1 +1,4 @@
-export const packageName = 'server';
+/** The Mandate service. */
+export { configFrom, defaultConfig, type Environment, type ServerConfig } from './config.ts';
+export { ServerError, type InternalCode, type ServerCode } from './error.ts';
+export { serverVersion, startServer, type RunningServer } from './server.ts';

@@ -1,0 +1,99 @@
+/** The table of endpoints under `/v1`: one source for the server's routes, a typed client and the OpenAPI document. */
+import type { z } from 'zod';
+import type { ApiCode } from './code.ts';
+import { publicationRequestSchema, publicationSchema } from './publication.ts';
+import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
+import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
+
+export interface Endpoint {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** With `{parameter}` segments. */
+  readonly path: string;
+  readonly summary: string;
+  readonly request?: z.ZodType;
+  /** Body by status; null where there is none. */
+  readonly responses: Readonly<Record<number, z.ZodType | null>>;
+  /** The refusals that are particular to it, beside UNAUTHENTICATED, INTERNAL and UNAVAILABLE. */
+  readonly refusals: readonly ApiCode[];
+}
+
+export type OperationId =
+  | 'createTenant'
+  | 'listTenants'
+  | 'getTenant'
+  | 'publish'
+  | 'getPublication'
+  | 'createToken'
+  | 'whoAmI'
+  | 'deleteToken';
+
+export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
+  createTenant: {
+    method: 'POST',
+    path: '/v1/tenants',
+    summary: 'Reserve a tenant and get the online keys that its root must name',
+    request: createTenantRequestSchema,
+    responses: { 200: tenantSchema, 201: tenantSchema },
+    refusals: ['MALFORMED', 'FORBIDDEN', 'CONFLICT', 'TOO_LARGE'],
+  },
+  listTenants: {
+    method: 'GET',
+    path: '/v1/tenants',
+    summary: 'The tenants that the token may read',
+    responses: { 200: tenantListSchema },
+    refusals: [],
+  },
+  getTenant: {
+    method: 'GET',
+    path: '/v1/tenants/{slug}',
+    summary: 'Versions, expiries and thresholds of a tenant and its roles',
+    responses: { 200: tenantStateSchema },
+    refusals: ['NOT_FOUND'],
+  },
+  publish: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/publications',
+    summary: 'Put signed role files live in one step, with a new snapshot and timestamp',
+    request: publicationRequestSchema,
+    responses: { 200: publicationSchema, 201: publicationSchema },
+    refusals: [
+      'NOT_FOUND',
+      'FORBIDDEN',
+      'MALFORMED',
+      'THRESHOLD_NOT_MET',
+      'EXPIRED',
+      'LIMIT_EXCEEDED',
+      'CONFLICT',
+      'TOO_LARGE',
+    ],
+  },
+  getPublication: {
+    method: 'GET',
+    path: '/v1/publications/{id}',
+    summary: 'What became of a publication',
+    responses: { 200: publicationSchema },
+    refusals: ['NOT_FOUND'],
+  },
+  createToken: {
+    method: 'POST',
+    path: '/v1/tokens',
+    summary: 'Create an API token; its secret is shown this once',
+    request: createTokenRequestSchema,
+    responses: { 201: createdTokenSchema },
+    refusals: ['MALFORMED', 'FORBIDDEN', 'NOT_FOUND', 'TOO_LARGE'],
+  },
+  whoAmI: {
+    method: 'GET',
+    path: '/v1/tokens/self',
+    summary: 'The token that made this request, and its grants',
+    responses: { 200: tokenSchema },
+    refusals: [],
+  },
+  deleteToken: {
+    method: 'DELETE',
+    path: '/v1/tokens/{id}',
+    summary: 'Delete a token: the one that made the request, or as operator any',
+    responses: { 204: null },
+    refusals: ['NOT_FOUND'],
+  },
+};

@@ -1,0 +1,87 @@
+/** The OpenAPI 3.1 document of the API, generated from the endpoint table. */
+import { z } from 'zod';
+import { endpoints, type Endpoint } from './endpoint.ts';
+import { problemMediaType, problemSchema } from './problem.ts';
+import { publicationRequestSchema, publicationSchema } from './publication.ts';
+import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
+import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
+
+type JsonDocument = Readonly<Record<string, unknown>>;
+
+const names = new Map<z.ZodType, string>([
+  [problemSchema, 'Problem'],
+  [createTenantRequestSchema, 'CreateTenantRequest'],
+  [tenantSchema, 'Tenant'],
+  [tenantStateSchema, 'TenantState'],
+  [tenantListSchema, 'TenantList'],
+  [publicationRequestSchema, 'PublicationRequest'],
+  [publicationSchema, 'Publication'],
+  [createTokenRequestSchema, 'CreateTokenRequest'],
+  [createdTokenSchema, 'CreatedToken'],
+  [tokenSchema, 'Token'],
+]);
+
+function schemaOf(schema: z.ZodType): JsonDocument {
+  const name = names.get(schema);
+  return name === undefined ? jsonSchema(schema) : { $ref: `#/components/schemas/${name}` };
+}
+
+function jsonSchema(schema: z.ZodType): JsonDocument {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema);
+  return rest;
+}
+
+function content(mediaType: string, schema: z.ZodType): JsonDocument {
+  return { content: { [mediaType]: { schema: schemaOf(schema) } } };
+}
+
+function operation(operationId: string, endpoint: Endpoint): JsonDocument {
+  const parameters = [...endpoint.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
+    name: match[1],
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
+  const responses: Record<string, JsonDocument> = {};
+  for (const [status, body] of Object.entries(endpoint.responses)) {
+    responses[status] = { description: 'Done', ...(body === null ? {} : content('application/json', body)) };
+  }
+  const codes = ['UNAUTHENTICATED', ...endpoint.refusals, 'UNAVAILABLE', 'INTERNAL'];
+  responses['default'] = {
+    description: `Refused. \`code\` is one of ${codes.join(', ')}.`,
+    ...content(problemMediaType, problemSchema),
+  };
+  return {
+    operationId,
+    summary: endpoint.summary,
+    security: [{ token: [] }],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(endpoint.request === undefined
+      ? {}
+      : { requestBody: { required: true, ...content('application/json', endpoint.request) } }),
+    responses,
+  };
+}
+
+/** @param version the service's own version */
+export function openApiDocument(version: string): JsonDocument {
+  const paths: Record<string, Record<string, JsonDocument>> = {};
+  for (const [operationId, endpoint] of Object.entries(endpoints)) {
+    (paths[endpoint.path] ??= {})[endpoint.method.toLowerCase()] = operation(operationId, endpoint);
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Mandate',
+      version,
+      description: 'Writes of a Mandate service. What it publishes is read as TUF files under `/tuf`.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    paths,
+    components: {
+      schemas: Object.fromEntries([...names].map(([schema, name]) => [name, jsonSchema(schema)])),
+      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'An API token, mdt_...' } },
+    },
+  };
+}

@@ -1,0 +1,63 @@
+/** API tokens and what they are granted. A grant only lets a client submit; signatures make a statement true. */
+import { z } from 'zod';
+import { apiLimits } from './limits.ts';
+
+/** Each includes the ones after it. */
+export const grantLevels = ['owner', 'publisher', 'reader'] as const;
+export type GrantLevel = (typeof grantLevels)[number];
+
+export interface Grant {
+  /** The tenant's slug. */
+  readonly tenant: string;
+  readonly level: GrantLevel;
+}
+
+export interface CreateTokenRequest {
+  /** Says whose token it is, in logs and lists. */
+  readonly label: string;
+  /** May create tenants and tokens, and see every tenant. Only an operator grants it. */
+  readonly operator?: boolean;
+  readonly grants?: readonly Grant[];
+  /** How long the token is good for; without it, until it is deleted. */
+  readonly expiresInSeconds?: number;
+}
+
+export interface Token {
+  /** Names the token in logs, lists and for deletion; not secret. */
+  readonly id: string;
+  readonly label: string;
+  readonly operator: boolean;
+  readonly grants: readonly Grant[];
+  /** ISO 8601 */
+  readonly expires?: string;
+}
+
+export interface CreatedToken extends Token {
+  /** `mdt_<id>_<secret>`, shown this once. */
+  readonly token: string;
+}
+
+const grantSchema = z.strictObject({ tenant: z.string().min(1).max(512), level: z.enum(grantLevels) });
+
+export const createTokenRequestSchema: z.ZodType<CreateTokenRequest> = z.strictObject({
+  label: z.string().min(1).max(apiLimits.labelLength),
+  operator: z.boolean().exactOptional(),
+  grants: z.array(grantSchema).max(100).exactOptional(),
+  expiresInSeconds: z
+    .int()
+    .min(1)
+    .max(10 * 366 * 86_400)
+    .exactOptional(),
+});
+
+const tokenFields = {
+  id: z.string(),
+  label: z.string(),
+  operator: z.boolean(),
+  grants: z.array(grantSchema),
+  expires: z.string().exactOptional(),
+};
+
+export const tokenSchema: z.ZodType<Token> = z.object(tokenFields);
+
+export const createdTokenSchema: z.ZodType<CreatedToken> = z.object({ ...tokenFields, token: z.string() });

@@ -1,0 +1,112 @@
+/** The HTTP face beside `/tuf`: the API, its description, health and metrics. */
+import { randomUUID } from 'node:crypto';
+import Router from '@koa/router';
+import { endpoints, openApiDocument, problemMediaType, type Endpoint, type OperationId } from '@mandate/api';
+import Koa, { type Context } from 'koa';
+import { ServerError } from './error.ts';
+import type { ApiHandler } from './handler.ts';
+import { describeError, type Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { problemOf } from './problem.ts';
+import type { TokenReader } from './token.ts';
+
+export interface AppOptions {
+  readonly handlers: Readonly<Record<OperationId, ApiHandler>>;
+  readonly tokens: TokenReader;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Rejects where the service cannot work now. */
+  readonly checkReady: () => Promise<void>;
+  readonly version: string;
+}
+
+interface State {
+  requestId: string;
+  operation: string;
+  tokenId?: string;
+}
+
+type AppContext = Context & { state: State };
+
+/** No route, and no route for this method, end without a body. */
+function missing(status: number): ServerError | undefined {
+  if (status === 404) return new ServerError('NOT_FOUND', 'there is nothing at this address');
+  if (status === 405 || status === 501) {
+    return new ServerError('METHOD_NOT_ALLOWED', 'this address does not take this method');
+  }
+  return undefined;
+}
+
+function writeProblem(context: AppContext, error: unknown, log: Logger): void {
+  const problem = problemOf(error, context.state.requestId);
+  if (problem.status >= 500) {
+    log.error({ requestId: context.state.requestId, error: describeError(error) }, 'request failed');
+  }
+  context.status = problem.status;
+  context.body = JSON.stringify(problem);
+  context.type = problemMediaType;
+  if (problem.status === 401) context.set('WWW-Authenticate', 'Bearer');
+  if (problem.status === 503) context.set('Retry-After', '1');
+  // What is left of a body that was not read must not be taken for the next request.
+  if (!context.req.complete) context.set('Connection', 'close');
+}
+
+export function createApp(options: AppOptions): Koa {
+  const { handlers, tokens, metrics, log } = options;
+  const app = new Koa();
+  app.on('error', (error: unknown) => log.warn({ error: describeError(error) }, 'response failed'));
+
+  app.use(async (plain, next) => {
+    const context = plain as AppContext;
+    const start = performance.now();
+    context.state = { requestId: randomUUID(), operation: 'none' };
+    context.set('X-Request-Id', context.state.requestId);
+    context.set('Cache-Control', 'no-store');
+    context.set('X-Content-Type-Options', 'nosniff');
+    try {
+      await next();
+      const error = context.body == null ? missing(context.status) : undefined;
+      if (error !== undefined) writeProblem(context, error, log);
+    } catch (error) {
+      writeProblem(context, error, log);
+    }
+    const { operation, requestId, tokenId } = context.state;
+    const ms = performance.now() - start;
+    if (operation === 'none') return;
+    metrics.request(operation, context.status, ms / 1000);
+    log.info({ requestId, operation, path: context.path, status: context.status, tokenId, ms: Math.round(ms) }, 'request');
+  });
+
+  const router = new Router();
+  const openApi = JSON.stringify(openApiDocument(options.version));
+  router.get('/healthz', (context) => {
+    context.body = { status: 'ok' };
+  });
+  router.get('/readyz', async (context) => {
+    await options.checkReady();
+    context.body = { status: 'ready' };
+  });
+  router.get('/metrics', async (context) => {
+    context.body = await metrics.text();
+    context.set('Content-Type', metrics.contentType);
+  });
+  router.get('/v1/openapi.json', (context) => {
+    context.body = openApi;
+    context.type = 'application/json';
+  });
+  for (const [operation, endpoint] of Object.entries(endpoints) as [OperationId, Endpoint][]) {
+    const path = endpoint.path.replaceAll(/\{(\w+)\}/g, ':$1');
+    router.register(path, [endpoint.method], async (plain) => {
+      const context = plain as unknown as AppContext & { params: Record<string, string> };
+      context.state.operation = operation;
+      const caller = await tokens.authenticate(context.get('Authorization') || undefined);
+      context.state.tokenId = caller.tokenId;
+      const answer = await handlers[operation]({ caller, parameters: context.params, message: context.req });
+      context.status = answer.status;
+      if (answer.body !== undefined) context.body = answer.body;
+    });
+  }
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  return app;
+}

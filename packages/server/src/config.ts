@@ -1,0 +1,170 @@
+/** Every setting, read once at the start. The table in docs/server.md has the same rows in the same order. */
+import { readFileSync } from 'node:fs';
+import { parseSealingKeys, type SealingKeys } from '@mandate/signing';
+import { ServerError } from './error.ts';
+import { isToken } from './token.ts';
+
+export interface ServerConfig {
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly host: string;
+  /** Without it: the embedded database in `<dataFolder>/db`. */
+  readonly databaseUrl?: string | undefined;
+  readonly dataFolder: string;
+  /** They seal the online keys; without them, embedded: generated into the data folder. */
+  readonly sealingKeys?: SealingKeys | undefined;
+  /** `mdt_<id>_<secret>`, an operator from the start; without it, embedded: generated into the data folder. */
+  readonly operatorToken?: string | undefined;
+  readonly production: boolean;
+  /** Where clients reach the service, for links in answers; without it, the address it listens on. */
+  readonly publicUrl?: string | undefined;
+  readonly logLevel: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug';
+  readonly poolSize: number;
+  readonly statementTimeoutMs: number;
+  /** Bytes of files kept in memory for reading. */
+  readonly cacheBytes: number;
+  /** How far this process may be behind a publication through another one, when reading. */
+  readonly stalenessMs: number;
+  /** The smallest maximum age that this deployment advertises; timestamps are issued four times as often. */
+  readonly maxAgeMs: number;
+  readonly timestampLifetimeMs: number;
+  readonly snapshotLifetimeMs: number;
+  readonly headersTimeoutMs: number;
+  /** For a whole request to arrive. */
+  readonly requestTimeoutMs: number;
+  /** For requests under way when the service is told to stop. */
+  readonly stopTimeoutMs: number;
+  /** How long a leader that died keeps others from a tenant. */
+  readonly leaseMs: number;
+  /** Publications that share a snapshot and a timestamp, at most. */
+  readonly groupSize: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+const minute = 60_000;
+
+export const defaultConfig: ServerConfig = {
+  port: 8080,
+  host: '127.0.0.1',
+  dataFolder: './mandate-data',
+  production: false,
+  logLevel: 'info',
+  poolSize: 10,
+  statementTimeoutMs: 10_000,
+  cacheBytes: 134_217_728,
+  stalenessMs: 250,
+  maxAgeMs: 60 * minute,
+  timestampLifetimeMs: 24 * 60 * minute,
+  snapshotLifetimeMs: 7 * 24 * 60 * minute,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
+  stopTimeoutMs: 10_000,
+  leaseMs: 3_000,
+  groupSize: 64,
+  now: Date.now,
+};
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+function wrong(name: string, expected: string): ServerError {
+  return new ServerError('CONFIGURATION', `${name}: ${expected}`);
+}
+
+function integer(environment: Environment, name: string, least: number, most: number): number | undefined {
+  const text = environment[name];
+  if (text === undefined || text === '') return undefined;
+  const value = Number(text);
+  if (!/^[0-9]+$/.test(text) || value < least || value > most) {
+    throw wrong(name, `an integer from ${least} to ${most}`);
+  }
+  return value;
+}
+
+function flag(environment: Environment, name: string): boolean | undefined {
+  const text = environment[name];
+  if (text === undefined || text === '') return undefined;
+  if (text === '1' || text === 'true') return true;
+  if (text === '0' || text === 'false') return false;
+  throw wrong(name, 'true or false');
+}
+
+/** From the variable or from the file that `<name>_FILE` names. */
+function secret(environment: Environment, name: string): string | undefined {
+  const file = environment[`${name}_FILE`];
+  if (file === undefined || file === '') return environment[name] || undefined;
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new ServerError('CONFIGURATION', `${name}_FILE: the file cannot be read`, { cause: error });
+  }
+}
+
+function sealingKeys(environment: Environment, name: string): SealingKeys | undefined {
+  const text = secret(environment, name);
+  if (text === undefined) return undefined;
+  try {
+    return parseSealingKeys(text);
+  } catch (error) {
+    throw new ServerError('CONFIGURATION', `${name}: 43 base64url characters, the current key first`, {
+      cause: error,
+    });
+  }
+}
+
+function operatorToken(environment: Environment, name: string): string | undefined {
+  const text = secret(environment, name);
+  if (text !== undefined && !isToken(text)) throw wrong(name, 'mdt_<16 hex digits>_<43 base64url characters>');
+  return text;
+}
+
+function url(environment: Environment, name: string, protocols: readonly string[]): string | undefined {
+  const text = environment[name];
+  if (text === undefined || text === '') return undefined;
+  if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) {
+    throw wrong(name, `a URL with ${protocols.join(' or ')}`);
+  }
+  return text;
+}
+
+const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug'] as const;
+
+/** What is absent gets its default. @throws ServerError CONFIGURATION, naming the variable and never its value. */
+export function configFrom(environment: Environment): ServerConfig {
+  const logLevel = environment['MANDATE_LOG_LEVEL'] ?? defaultConfig.logLevel;
+  const level = logLevels.find((one) => one === logLevel);
+  if (level === undefined) throw wrong('MANDATE_LOG_LEVEL', `one of ${logLevels.join(', ')}`);
+  const seconds = (name: string, most: number): number | undefined => {
+    const value = integer(environment, name, 1, most);
+    return value === undefined ? undefined : value * 1000;
+  };
+  const config: ServerConfig = {
+    ...defaultConfig,
+    port: integer(environment, 'PORT', 0, 65_535) ?? defaultConfig.port,
+    host: environment['HOST'] || defaultConfig.host,
+    databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
+    dataFolder: environment['MANDATE_DATA'] || defaultConfig.dataFolder,
+    sealingKeys: sealingKeys(environment, 'MANDATE_SEALING_KEY'),
+    operatorToken: operatorToken(environment, 'MANDATE_OPERATOR_TOKEN'),
+    production: flag(environment, 'MANDATE_PRODUCTION') ?? defaultConfig.production,
+    publicUrl: url(environment, 'MANDATE_PUBLIC_URL', ['http:', 'https:']),
+    logLevel: level,
+    poolSize: integer(environment, 'MANDATE_POOL_SIZE', 2, 200) ?? defaultConfig.poolSize,
+    cacheBytes: integer(environment, 'MANDATE_CACHE_BYTES', 1_048_576, 2 ** 40) ?? defaultConfig.cacheBytes,
+    maxAgeMs: seconds('MANDATE_MAX_AGE', 30 * 86_400) ?? defaultConfig.maxAgeMs,
+    timestampLifetimeMs: seconds('MANDATE_TIMESTAMP_LIFETIME', 365 * 86_400) ?? defaultConfig.timestampLifetimeMs,
+    snapshotLifetimeMs: seconds('MANDATE_SNAPSHOT_LIFETIME', 365 * 86_400) ?? defaultConfig.snapshotLifetimeMs,
+    requestTimeoutMs: seconds('MANDATE_REQUEST_TIMEOUT', 3_600) ?? defaultConfig.requestTimeoutMs,
+    stopTimeoutMs: seconds('MANDATE_STOP_TIMEOUT', 3_600) ?? defaultConfig.stopTimeoutMs,
+  };
+  if (config.databaseUrl !== undefined && config.sealingKeys === undefined) {
+    throw wrong('MANDATE_SEALING_KEY', 'is needed with DATABASE_URL; every process needs the same one');
+  }
+  if (config.timestampLifetimeMs < config.maxAgeMs || config.snapshotLifetimeMs < config.timestampLifetimeMs) {
+    throw wrong(
+      'MANDATE_TIMESTAMP_LIFETIME',
+      'at least MANDATE_MAX_AGE, and at most MANDATE_SNAPSHOT_LIFETIME',
+    );
+  }
+  return config;
+}

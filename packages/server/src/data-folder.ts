@@ -1,0 +1,70 @@
+/**
+ * The data folder of an embedded service: the database, the sealing key, the first operator's token. One process may
+ * have it open, enforced by a lock of the operating system that a killed process cannot leave behind.
+ */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { generateSealingKey, parseSealingKeys, type SealingKeys } from '@mandate/signing';
+import { ServerError } from './error.ts';
+
+export interface DataFolder {
+  readonly databaseFolder: string;
+  /** Generated the first time. */
+  sealingKeys(): SealingKeys;
+  /** Writes a secret, mode 0600; returns the file's path. */
+  writeSecret(name: string, text: string): string;
+  close(): void;
+}
+
+/** @throws ServerError DATA_FOLDER_IN_USE, or CONFIGURATION where the folder cannot be used. */
+export function openDataFolder(path: string): DataFolder {
+  const inFolder = (name: string): string => join(path, name);
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new ServerError('CONFIGURATION', `the data folder ${path} cannot be made`, { cause: error });
+  }
+  const lock = lockFile(inFolder('lock'), path);
+
+  const writeSecret = (name: string, text: string): string => {
+    const file = inFolder(name);
+    writeFileSync(file, `${text}\n`, { mode: 0o600 });
+    // `mode` counts for new files only.
+    chmodSync(file, 0o600);
+    return file;
+  };
+  return {
+    databaseFolder: inFolder('db'),
+    writeSecret,
+    sealingKeys() {
+      let text: string;
+      try {
+        text = readFileSync(inFolder('sealing.key'), 'utf8').trim();
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+        text = generateSealingKey();
+        writeSecret('sealing.key', text);
+      }
+      return parseSealingKeys(text);
+    },
+    close: () => lock.close(),
+  };
+}
+
+/** SQLite's exclusive lock is a lock of the operating system: it ends with the process, however that ends. */
+function lockFile(file: string, folder: string): DatabaseSync {
+  let lock: DatabaseSync | undefined;
+  try {
+    lock = new DatabaseSync(file);
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock?.close();
+    throw new ServerError(
+      'DATA_FOLDER_IN_USE',
+      `another process has the data folder ${folder} open; stop it, or set MANDATE_DATA to another folder`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,39 @@
+/** The one error class of the server. `code` decides the status of the answer; see `problem.ts`. */
+import type { ApiCode, CurrentVersions } from '@mandate/api';
+
+/** What happens inside and is answered as `UNAVAILABLE` or `INTERNAL`, or stops the service from starting. */
+export type InternalCode =
+  | 'CONFIGURATION' // a setting is missing or wrong
+  | 'DATA_FOLDER_IN_USE' // another process has the data folder open
+  | 'EXAMPLE_KEY_IN_USE' // production mode, and a tenant uses a key that anyone has
+  | 'LEASE_LOST' // another process became the leader of the tenant
+  | 'ROLLED_BACK' // the database answered COMMIT with ROLLBACK
+  | 'OUTCOME_UNKNOWN' // the connection broke while COMMIT was under way
+  | 'STOPPING';
+
+export type ServerCode = ApiCode | InternalCode;
+
+export interface ServerErrorOptions {
+  readonly cause?: unknown;
+  readonly role?: string | undefined;
+  readonly current?: CurrentVersions | undefined;
+}
+
+export class ServerError extends Error {
+  override readonly name = 'ServerError';
+  readonly code: ServerCode;
+  readonly role: string | undefined;
+  /** With `CONFLICT`: the versions that a next attempt builds on. */
+  readonly current: CurrentVersions | undefined;
+
+  constructor(code: ServerCode, message: string, options: ServerErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.role = options.role;
+    this.current = options.current;
+  }
+}
+
+export function hasCode(error: unknown, code: ServerCode): boolean {
+  return error instanceof ServerError && error.code === code;
+}

@@ -1,0 +1,89 @@
+/**
+ * A group: publications of one tenant that share a snapshot and a timestamp. Put together in memory from the queue,
+ * in its order; members neither see nor disturb each other.
+ */
+import { hexOf, limits, sha256Of, snapshotEntry, type Root, type Targets } from '@mandate/metadata';
+import { delegatorChanges } from './delegator.ts';
+import { standingOf, type Member, type Standing } from './member.ts';
+import type { NewFile, NewTarget } from './sql/publication.ts';
+import { linesOf, type RoleEntry, type TenantHead } from './tenant-head.ts';
+
+/** Room for the snapshot's own members and its signatures. */
+const snapshotFrameBytes = 8_192;
+
+export class Group {
+  readonly members: Member[] = [];
+  readonly roles: Map<string, RoleEntry> = new Map();
+  readonly delegators: Map<string, string | undefined> = new Map();
+  readonly files: NewFile[] = [];
+  readonly targets: NewTarget[] = [];
+  /** The root after the group; undefined where no member brings one. */
+  root: Root | undefined;
+  readonly #head: TenantHead | undefined;
+  readonly #ids = new Set<string>();
+  #grown = 0;
+
+  constructor(head: TenantHead | undefined) {
+    this.#head = head;
+  }
+
+  versionOf(role: string): number {
+    return this.roles.get(role)?.version ?? this.#head?.versionOf(role) ?? 0;
+  }
+
+  /** Against the head with the members so far. A second member of the same id has to wait for the first. */
+  standing(member: Member): Standing {
+    if (this.#ids.has(member.id)) return 'behind';
+    return standingOf(member.accepted, (role) => this.versionOf(role));
+  }
+
+  /** Whether the snapshot stays within what stock clients read, with this member. */
+  hasRoomFor(member: Member): boolean {
+    let bytes = snapshotFrameBytes + (this.#head?.linesLength ?? 0) + this.#grown;
+    for (const { name, file, version, digest } of member.accepted.roles) {
+      const entry = { version, length: file.envelope.bytes.length, sha256: hexOf(digest) };
+      bytes += snapshotEntry(name, entry).length + 1;
+      const before = this.roles.get(name) ?? this.#head?.roles.get(name);
+      if (before !== undefined) bytes -= snapshotEntry(name, before).length + 1;
+    }
+    return bytes <= limits.snapshotBytes;
+  }
+
+  add(member: Member): void {
+    const { accepted } = member;
+    this.members.push(member);
+    this.#ids.add(member.id);
+    for (const root of accepted.roots) this.#put('root', root, undefined);
+    if (accepted.roots.length > 0) this.root = accepted.root;
+    for (const { name, file, digest } of accepted.roles) {
+      const entry = this.#put(name, file, hexOf(digest));
+      this.#grown += snapshotEntry(name, entry).length + 1;
+    }
+    for (const [role, delegator] of delegatorChanges(accepted, (role) => this.#delegatorOf(role))) {
+      this.delegators.set(role, delegator);
+    }
+    this.targets.push(...member.targets);
+  }
+
+  /** The lines of the first snapshot of a tenant. */
+  firstLines(): string[] {
+    return linesOf(this.roles);
+  }
+
+  #delegatorOf(role: string): string | undefined {
+    return this.delegators.has(role) ? this.delegators.get(role) : this.#head?.delegatorOf(role);
+  }
+
+  #put(role: string, file: Root | Targets, sha256: string | undefined): RoleEntry {
+    const { bytes } = file.envelope;
+    const entry = {
+      version: file.version,
+      length: bytes.length,
+      sha256: sha256 ?? hexOf(sha256Of(bytes)),
+      expiresMs: file.expires,
+    };
+    this.roles.set(role, entry);
+    this.files.push({ role, version: file.version, sha256: entry.sha256, expiresMs: file.expires, bytes });
+    return entry;
+  }
+}

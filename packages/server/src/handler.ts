@@ -1,0 +1,192 @@
+/** What the endpoints do: one function for each row of the endpoint table. */
+import type { IncomingMessage } from 'node:http';
+import {
+  apiLimits,
+  createTenantRequestSchema,
+  createTokenRequestSchema,
+  publicationRequestSchema,
+  type OperationId,
+  type Tenant as TenantAnswer,
+} from '@mandate/api';
+import { parseTenantPath, tenantSlug } from '@mandate/metadata';
+import type { SealingKeys } from '@mandate/signing';
+import { readJson } from './body.ts';
+import { ServerError } from './error.ts';
+import { publicationOf } from './member.ts';
+import { createOnlineKeys, onlineKeysOf } from './online-key.ts';
+import type { RoleFiles } from './role-file.ts';
+import type { Database } from './sql/connection.ts';
+import { findPublications } from './sql/publication.ts';
+import {
+  findTenant,
+  insertTenant,
+  listTenants,
+  onlineKeysOf as readOnlineKeys,
+  onlineKeysOfAll,
+  type TenantRow,
+} from './sql/tenant.ts';
+import { deleteToken } from './sql/token.ts';
+import { checkFresh, memberOf, parseSubmission } from './submission.ts';
+import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
+import { tenantStateOf } from './tenant-state.ts';
+import { createToken, hasGrant, mayRead, tokenOf, type Caller, type TokenReader } from './token.ts';
+
+export interface HandlerContext {
+  readonly database: Database;
+  readonly sealing: SealingKeys;
+  readonly registry: TenantRegistry;
+  readonly files: RoleFiles;
+  readonly tokens: TokenReader;
+  /** A publication is answered within it, one way or the other. */
+  readonly publicationTimeoutMs: number;
+  readonly now: () => number;
+}
+
+export interface ApiRequest {
+  readonly caller: Caller;
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly message: IncomingMessage;
+}
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+export type ApiHandler = (request: ApiRequest) => Promise<ApiAnswer>;
+
+/** The same words for what is not there and for what is not the caller's. */
+function notFound(what: 'tenant' | 'publication' | 'token'): ServerError {
+  return new ServerError('NOT_FOUND', `there is no such ${what}, or the token has no grant for it`);
+}
+
+export function createHandlers(context: HandlerContext): Readonly<Record<OperationId, ApiHandler>> {
+  const { database, registry, tokens } = context;
+
+  async function readable(caller: Caller, slug: string | undefined): Promise<OpenTenant> {
+    const open = await registry.find(slug ?? '');
+    if (open === undefined || !mayRead(caller, open.tenant.id)) throw notFound('tenant');
+    return open;
+  }
+
+  async function answerOf(row: TenantRow): Promise<TenantAnswer> {
+    return tenantAnswer(row, await readOnlineKeys(database, row.id));
+  }
+
+  return {
+    async createTenant({ caller, message }) {
+      if (!caller.operator) throw new ServerError('FORBIDDEN', 'only an operator creates tenants');
+      const request = await readJson(message, createTenantRequestSchema, apiLimits.bodyBytes);
+      const path = parseTenantPath(request.path);
+      const slug = tenantSlug(path);
+      const keys = createOnlineKeys(slug, context.sealing);
+      const row = await insertTenant(database, { slug, path, keys, owner: caller.tokenId });
+      if (row !== undefined) {
+        tokens.forget(caller.tokenId);
+        return { status: 201, body: await answerOf(row) };
+      }
+      const existing = await findTenant(database, slug);
+      if (existing !== undefined && existing.genesis === null && hasGrant(caller, existing.id, 'owner')) {
+        return { status: 200, body: await answerOf(existing) };
+      }
+      throw new ServerError('CONFLICT', `tenant ${path} exists already; choose another path`);
+    },
+
+    async listTenants({ caller }) {
+      const rows = await listTenants(database, caller.operator ? undefined : caller.tokenId);
+      const keys = await onlineKeysOfAll(
+        database,
+        rows.map(({ id }) => id),
+      );
+      const byTenant = Map.groupBy(keys, ({ tenantId }) => tenantId);
+      return { status: 200, body: { tenants: rows.map((row) => tenantAnswer(row, byTenant.get(row.id) ?? [])) } };
+    },
+
+    async getTenant({ caller, parameters }) {
+      const { tenant } = await readable(caller, parameters['slug']);
+      await tenant.catchUp();
+      const row = await findTenant(database, tenant.slug);
+      if (row === undefined) throw notFound('tenant');
+      return { status: 200, body: { ...(await answerOf(row)), ...(await tenantStateOf(tenant, context.files)) } };
+    },
+
+    async publish({ caller, parameters, message }) {
+      const { tenant, writer } = await readable(caller, parameters['slug']);
+      if (!hasGrant(caller, tenant.id, 'publisher')) {
+        throw new ServerError('FORBIDDEN', `the token may read tenant ${tenant.path}, not publish; ask its owner`);
+      }
+      // Only now: a body is read from those alone who may send one.
+      const request = await readJson(message, publicationRequestSchema, apiLimits.publicationBytes);
+      const submission = parseSubmission(request);
+      const deadline = context.now() + context.publicationTimeoutMs;
+      try {
+        const accepted = await checkFresh(tenant, submission, context.now());
+        const outcome = await writer.submit(memberOf(submission, accepted, caller.tokenId, deadline));
+        return { status: outcome.fresh ? 201 : 200, body: outcome.publication };
+      } catch (error) {
+        if (!(error instanceof ServerError && error.code === 'CONFLICT')) throw error;
+        // The same publication again, long after it went live: its versions are the past by now.
+        const [row] = await findPublications(database, [submission.id]);
+        const isSame = row?.tenantId === tenant.id && row.digest.equals(submission.digest);
+        if (row === undefined || !isSame) throw error;
+        return { status: 200, body: publicationOf(row) };
+      }
+    },
+
+    async getPublication({ caller, parameters }) {
+      const id = parameters['id'] ?? '';
+      const [row] = uuidForm.test(id) ? await findPublications(database, [id]) : [];
+      if (row === undefined || !mayRead(caller, row.tenantId)) throw notFound('publication');
+      return { status: 200, body: publicationOf(row) };
+    },
+
+    async createToken({ caller, message }) {
+      const request = await readJson(message, createTokenRequestSchema, apiLimits.bodyBytes);
+      if (request.operator === true && !caller.operator) {
+        throw new ServerError('FORBIDDEN', 'only an operator makes operators');
+      }
+      const grants = [];
+      for (const { tenant: slug, level } of request.grants ?? []) {
+        const { tenant } = await readable(caller, slug);
+        if (!caller.operator && !hasGrant(caller, tenant.id, 'owner')) {
+          throw new ServerError('FORBIDDEN', `only an owner grants access to tenant ${tenant.path}`);
+        }
+        grants.push({ tenantId: tenant.id, tenant: slug, level });
+      }
+      if (!caller.operator && grants.length === 0) {
+        throw new ServerError('FORBIDDEN', 'a tenant owner makes tokens for a tenant: name it in grants');
+      }
+      const expiresInSeconds = request.expiresInSeconds;
+      const created = await createToken(database, {
+        label: request.label,
+        operator: request.operator ?? false,
+        createdBy: caller.tokenId,
+        expiresMs: expiresInSeconds === undefined ? undefined : context.now() + expiresInSeconds * 1000,
+        grants,
+      });
+      return { status: 201, body: created };
+    },
+
+    whoAmI: ({ caller }) => Promise.resolve({ status: 200, body: tokenOf(caller) }),
+
+    async deleteToken({ caller, parameters }) {
+      const id = parameters['id'] ?? '';
+      if (!caller.operator && id !== caller.tokenId) throw notFound('token');
+      if (!(await deleteToken(database, id))) throw notFound('token');
+      tokens.forget(id);
+      return { status: 204 };
+    },
+  };
+}
+
+const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+function tenantAnswer(row: TenantRow, keys: Parameters<typeof onlineKeysOf>[0]): TenantAnswer {
+  return {
+    path: row.path,
+    slug: row.slug,
+    state: row.genesis === null ? 'reserved' : 'live',
+    ...(row.genesis === null ? {} : { genesis: row.genesis }),
+    onlineKeys: onlineKeysOf(keys),
+  };
+}

@@ -1,0 +1,109 @@
+/** The next head of a tenant with everything that goes live with it: signed, and not yet stored. */
+import type { Root } from '@mandate/metadata';
+import { auditStart, chainAudit } from './audit.ts';
+import { ServerError } from './error.ts';
+import type { Group } from './group.ts';
+import { versionsOf } from './member.ts';
+import { makeSnapshot, makeTimestamp, type NewSnapshot } from './online-file.ts';
+import type { HeadRow } from './sql/head.ts';
+import type { NewHead } from './sql/publication.ts';
+import type { Tenant } from './tenant.ts';
+
+export interface HeadSettings {
+  /** The smallest maximum age that is advertised; a timestamp is due after a quarter of it. */
+  readonly maxAgeMs: number;
+  readonly timestampLifetimeMs: number;
+  readonly snapshotLifetimeMs: number;
+}
+
+export interface BuiltHead {
+  readonly next: NewHead;
+  /** Undefined when only the timestamp is new. */
+  readonly snapshot: NewSnapshot | undefined;
+}
+
+/**
+ * @param root the root after the group
+ * @param current digest and length of the live snapshot, for a renewal that keeps it
+ * @param now milliseconds since the epoch
+ */
+export async function buildHead(
+  tenant: Tenant,
+  group: Group,
+  root: Root,
+  current: { sha256: string; length: number } | undefined,
+  settings: HeadSettings,
+  now: number,
+): Promise<BuiltHead> {
+  const { genesis } = root;
+  if (genesis === undefined) throw new ServerError('INTERNAL', 'a live tenant has a root of our profile');
+  const before = tenant.head?.row;
+  const signers = await tenant.signers();
+  const context = { genesis, now };
+  const snapshot =
+    current === undefined
+      ? await makeSnapshot(
+          tenant.head?.linesWith(group.roles) ?? group.firstLines(),
+          before?.snapshotVersion ?? 0,
+          { ...context, signers: signers.for(root, 'snapshot'), lifetimeMs: settings.snapshotLifetimeMs },
+        )
+      : undefined;
+  const named =
+    snapshot === undefined
+      ? { version: before?.snapshotVersion ?? 0, length: current?.length ?? 0, sha256: current?.sha256 ?? '' }
+      : { version: snapshot.version, length: snapshot.bytes.length, sha256: snapshot.sha256 };
+  const timestamp = await makeTimestamp(
+    named,
+    { version: before?.timestampVersion ?? 0, issuedMs: before?.timestampIssuedMs ?? 0 },
+    { ...context, signers: signers.for(root, 'timestamp'), lifetimeMs: settings.timestampLifetimeMs },
+  );
+  const publications = group.members.map((member) => ({
+    id: member.id,
+    digest: member.digest,
+    versions: versionsOf(member.accepted),
+  }));
+  const audit = chainAudit(
+    { seq: before?.auditSeq ?? 0, hash: before?.auditHash ?? auditStart },
+    group.members.map((member, i) => ({
+      action: 'publish',
+      actor: member.actor,
+      publication: member.id,
+      digest: Buffer.from(member.digest).toString('hex'),
+      versions: publications[i]?.versions,
+      snapshot: named.version,
+      timestamp: timestamp.version,
+    })),
+    now,
+  );
+  const last = audit.at(-1);
+  const head: HeadRow = {
+    serial: (before?.serial ?? 0) + 1,
+    rootVersion: root.version,
+    snapshotVersion: named.version,
+    snapshotExpiresMs: snapshot?.expiresMs ?? before?.snapshotExpiresMs ?? 0,
+    timestampVersion: timestamp.version,
+    timestampExpiresMs: timestamp.expiresMs,
+    timestampIssuedMs: timestamp.issuedMs,
+    timestampBytes: timestamp.bytes,
+    dueMs: now + Math.floor(settings.maxAgeMs / 4),
+    auditSeq: last?.seq ?? before?.auditSeq ?? 0,
+    auditHash: Buffer.from(last?.hash ?? before?.auditHash ?? auditStart),
+  };
+  const next: NewHead = {
+    tenantId: tenant.id,
+    genesis,
+    head,
+    snapshot: snapshot && {
+      sha256: snapshot.sha256,
+      length: snapshot.bytes.length,
+      opening: snapshot.opening,
+      closing: snapshot.closing,
+    },
+    files: group.files,
+    delegators: group.delegators,
+    targets: group.targets,
+    publications,
+    audit,
+  };
+  return { next, snapshot };
+}

@@ -1,0 +1,66 @@
+/** Prometheus metrics. No label names a tenant or a role. */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { TufKind } from './tuf-handler.ts';
+
+export interface Metrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+  read(kind: TufKind, status: number): void;
+  request(operation: string, status: number, seconds: number): void;
+  /** A group went live; a renewal has no members. */
+  group(members: number): void;
+  trouble(kind: string): void;
+  close(): void;
+}
+
+export function createMetrics(waiting: () => number): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const reads = new Counter({
+    name: 'mandate_tuf_reads_total',
+    help: 'Answers under /tuf by kind of file and status',
+    labelNames: ['kind', 'status'],
+    registers: [registry],
+  });
+  const requests = new Histogram({
+    name: 'mandate_api_request_seconds',
+    help: 'Time to answer under /v1',
+    labelNames: ['operation', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers: [registry],
+  });
+  const groups = new Histogram({
+    name: 'mandate_publication_group_members',
+    help: 'Publications that shared a snapshot and a timestamp; 0 is a renewal',
+    buckets: [0, 1, 2, 4, 8, 16, 32, 64],
+    registers: [registry],
+  });
+  const troubles = new Counter({
+    name: 'mandate_troubles_total',
+    help: 'Faults that the service got over by itself',
+    labelNames: ['kind'],
+    registers: [registry],
+  });
+  new Gauge({
+    name: 'mandate_publications_waiting',
+    help: 'Publications that wait for their group in this process',
+    registers: [registry],
+    collect() {
+      this.set(waiting());
+    },
+  });
+  // The commonest answer by far: its counter is looked up once.
+  const timestampReads = reads.labels('timestamp', '200');
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    read(kind, status) {
+      if (kind === 'timestamp' && status === 200) timestampReads.inc();
+      else reads.labels(kind, String(status)).inc();
+    },
+    request: (operation, status, seconds) => requests.labels(operation, String(status)).observe(seconds),
+    group: (members) => groups.observe(members),
+    trouble: (kind) => troubles.labels(kind).inc(),
+    close: () => registry.clear(),
+  };
+}

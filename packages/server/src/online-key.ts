@@ -1,0 +1,80 @@
+/** The snapshot and timestamp keys of a tenant: made here, stored sealed, used here alone. */
+import { generateKeyPairSync } from 'node:crypto';
+import type { OnlineKeys } from '@mandate/api';
+import { keyIdOf, type Root } from '@mandate/metadata';
+import {
+  sealKey,
+  signerFromKeyObject,
+  unsealKey,
+  type SealingKeys,
+  type Signer,
+} from '@mandate/signing';
+import { ServerError } from './error.ts';
+import type { KeyPurpose, OnlineKeyRow } from './sql/tenant.ts';
+
+const purposes: readonly KeyPurpose[] = ['snapshot', 'timestamp'];
+
+/** A new Ed25519 key for each purpose. */
+export function createOnlineKeys(slug: string, sealing: SealingKeys): OnlineKeyRow[] {
+  return purposes.map((purpose) => {
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const { publicKey } = signerFromKeyObject(privateKey, `service:${slug}/${purpose}`);
+    return {
+      purpose,
+      keyId: keyIdOf(publicKey),
+      wire: publicKey.wire,
+      sealed: Buffer.from(sealKey(privateKey, sealing.current, { tenant: slug, role: purpose })),
+    };
+  });
+}
+
+/** As the API shows them; where there are several, the newest. */
+export function onlineKeysOf(rows: readonly Pick<OnlineKeyRow, 'purpose' | 'keyId' | 'wire'>[]): OnlineKeys {
+  const newest = (purpose: KeyPurpose) => {
+    const row = rows.find((one) => one.purpose === purpose);
+    if (row === undefined) throw new ServerError('INTERNAL', `a tenant has no ${purpose} key`);
+    return { keyId: row.keyId, key: row.wire };
+  };
+  return { snapshot: newest('snapshot'), timestamp: newest('timestamp') };
+}
+
+/** The opened keys of one tenant. */
+export class OnlineSigners {
+  readonly #signers: ReadonlyMap<KeyPurpose, readonly Signer[]>;
+
+  /** @throws SigningError where a sealed key does not open. */
+  constructor(slug: string, rows: readonly OnlineKeyRow[], sealing: SealingKeys) {
+    this.#signers = new Map(
+      purposes.map((purpose) => [
+        purpose,
+        rows
+          .filter((row) => row.purpose === purpose)
+          .map((row) =>
+            signerFromKeyObject(
+              unsealKey(row.sealed, sealing, { tenant: slug, role: purpose }),
+              `service:${slug}/${purpose}`,
+            ),
+          ),
+      ]),
+    );
+  }
+
+  /**
+   * The signers that `root` names for this purpose, enough for its threshold.
+   *
+   * @throws ServerError THRESHOLD_NOT_MET where the root asks for keys that are not here.
+   */
+  for(root: Root, purpose: KeyPurpose): readonly Signer[] {
+    const { keys, threshold } = root.roles[purpose];
+    const named = (this.#signers.get(purpose) ?? []).filter((signer) => keys.has(signer.keyId));
+    if (named.length < threshold) {
+      throw new ServerError(
+        'THRESHOLD_NOT_MET',
+        `root version ${root.version} wants ${threshold} signatures of the ${purpose} role, and the service ` +
+          `holds ${named.length} of its keys; use the online keys that GET /v1/tenants/{slug} shows`,
+        { role: 'root' },
+      );
+    }
+    return named.slice(0, threshold);
+  }
+}

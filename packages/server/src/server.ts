@@ -1,0 +1,224 @@
+/** Starts and stops the whole service. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { problemMediaType } from '@mandate/api';
+import { createApp } from './app.ts';
+import type { ServerConfig } from './config.ts';
+import { openDataFolder, type DataFolder } from './data-folder.ts';
+import { ServerError } from './error.ts';
+import { createHandlers } from './handler.ts';
+import { createLogger, describeError, type Logger } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { problemOf } from './problem.ts';
+import { Renewal } from './renewal.ts';
+import { RoleFiles } from './role-file.ts';
+import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
+import { migrate } from './sql/migration.ts';
+import { checkSubmission } from './submission.ts';
+import { TenantRegistry } from './tenant-registry.ts';
+import { createFirstOperator, ensureOperator, TokenReader } from './token.ts';
+import { createTufHandler } from './tuf-handler.ts';
+import { TufStore } from './tuf-store.ts';
+
+export interface RunningServer {
+  /** Where clients reach it. */
+  readonly url: string;
+  /** Present the first time: the file with the first operator's token. */
+  readonly operatorTokenFile: string | undefined;
+  /** Lets what is under way end, within the configured time. */
+  close(): Promise<void>;
+}
+
+export const serverVersion = '0.1.0';
+
+const maxHeaderBytes = 16_384;
+const maxHeaders = 100;
+
+async function open(config: ServerConfig, log: Logger): Promise<{ database: Database; folder: DataFolder | undefined }> {
+  if (config.databaseUrl !== undefined) {
+    const database = openPostgres({
+      url: config.databaseUrl,
+      poolSize: config.poolSize,
+      statementTimeoutMs: config.statementTimeoutMs,
+      onError: (error) => log.warn({ error: describeError(error) }, 'an idle database connection broke'),
+    });
+    return { database, folder: undefined };
+  }
+  const folder = openDataFolder(config.dataFolder);
+  try {
+    return { database: await openEmbedded(folder.databaseFolder), folder };
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
+}
+
+/** @throws ServerError CONFIGURATION, DATA_FOLDER_IN_USE or EXAMPLE_KEY_IN_USE; what the database or the port say. */
+export async function startServer(
+  config: ServerConfig,
+  destination: { write(line: string): void } = process.stderr,
+): Promise<RunningServer> {
+  const log = createLogger(config.logLevel, destination);
+  const { database, folder } = await open(config, log);
+  try {
+    return await run(config, log, database, folder);
+  } catch (error) {
+    await database.close().catch(() => undefined);
+    folder?.close();
+    throw error;
+  }
+}
+
+async function run(
+  config: ServerConfig,
+  log: Logger,
+  database: Database,
+  folder: DataFolder | undefined,
+): Promise<RunningServer> {
+  const sealing = config.sealingKeys ?? folder?.sealingKeys();
+  if (sealing === undefined) throw new ServerError('CONFIGURATION', 'MANDATE_SEALING_KEY: is needed with DATABASE_URL');
+  await migrate(database);
+  if (config.operatorToken !== undefined) await ensureOperator(database, config.operatorToken);
+  const first = folder && (await createFirstOperator(database));
+  const operatorTokenFile = first && folder?.writeSecret('operator.token', first.token);
+
+  const { now } = config;
+  const files = new RoleFiles(database, config.cacheBytes);
+  const trouble = (kind: string, error: unknown): void => {
+    metrics.trouble(kind);
+    log.warn({ kind, error: describeError(error) }, 'trouble');
+  };
+  const store = new TufStore(database, {
+    cacheBytes: config.cacheBytes,
+    stalenessMs: config.stalenessMs,
+    now,
+    onTrouble: (error) => trouble('read', error),
+  });
+  const registry = new TenantRegistry(database, sealing, files, {
+    database,
+    files,
+    settings: config,
+    check: (tenant, member) => checkSubmission(tenant, member, now()),
+    onTrouble: (_tenant, error) => trouble('publication', error),
+    onCommit: (tenant, { next, snapshot }) => {
+      for (const file of next.files) store.put(tenant.id, file.role, file.version, file.bytes, file.sha256);
+      if (snapshot !== undefined) {
+        store.put(tenant.id, 'snapshot', snapshot.version, snapshot.bytes, snapshot.sha256);
+      }
+      store.advance(tenant.slug, tenant.id, next.head.serial, next.head.rootVersion, next.head.timestampBytes);
+      metrics.group(next.publications.length);
+    },
+  });
+  const metrics = createMetrics(() => registry.waiting);
+  const tokens = new TokenReader(database, now);
+  const renewal = new Renewal({
+    database,
+    registry,
+    maxAgeMs: config.maxAgeMs,
+    now,
+    onTrouble: (error) => trouble('renewal', error),
+  });
+  let stopping = false;
+  const app = createApp({
+    handlers: createHandlers({
+      database,
+      sealing,
+      registry,
+      files,
+      tokens,
+      publicationTimeoutMs: config.requestTimeoutMs / 2,
+      now,
+    }),
+    tokens,
+    metrics,
+    log,
+    version: serverVersion,
+    checkReady: async () => {
+      if (stopping) throw new ServerError('UNAVAILABLE', 'the service is stopping');
+      await database.query({ text: 'SELECT 1' });
+    },
+  });
+  const api = app.callback();
+  const tuf = createTufHandler({
+    store,
+    onRead: (kind, status) => metrics.read(kind, status),
+    refuse: (_request, response, error) => {
+      refuse(response, error);
+      if (response.statusCode >= 500) log.error({ error: describeError(error) }, 'read failed');
+    },
+    notFound: () => new ServerError('NOT_FOUND', 'there is no such file'),
+    methodNotAllowed: () => new ServerError('METHOD_NOT_ALLOWED', 'TUF files are read with GET or HEAD'),
+  });
+  const server = createServer(
+    {
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: config.headersTimeoutMs,
+      requestTimeout: config.requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(5_000, config.headersTimeoutMs),
+      keepAliveTimeout: 65_000,
+    },
+    (request: IncomingMessage, response: ServerResponse) => {
+      if (!tuf(request, response)) void api(request, response);
+    },
+  );
+  server.maxHeadersCount = maxHeaders;
+  await listen(server, config);
+  void renewal.run();
+  const { port } = server.address() as AddressInfo;
+  const url = config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  log.info({ url, embedded: database.embedded }, 'serving');
+
+  return {
+    url,
+    operatorTokenFile,
+    async close() {
+      if (stopping) return;
+      stopping = true;
+      await renewal.stop();
+      await stop(server, config.stopTimeoutMs);
+      await registry.idle();
+      store.close();
+      metrics.close();
+      await database.close();
+      folder?.close();
+      log.info('stopped');
+    },
+  };
+}
+
+function refuse(response: ServerResponse, error: unknown): void {
+  const problem = problemOf(error, undefined);
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = Buffer.from(JSON.stringify(problem));
+  response.writeHead(problem.status, {
+    'Content-Type': problemMediaType,
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  // For HEAD the body is left out by node itself.
+  response.end(body);
+}
+
+async function listen(server: Server, { port, host }: ServerConfig): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** No new connections; idle ones end now, busy ones after their answer or when the time is up. */
+async function stop(server: Server, timeoutMs: number): Promise<void> {
+  const timer = setTimeout(() => server.closeAllConnections(), timeoutMs);
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+  clearTimeout(timer);
+}

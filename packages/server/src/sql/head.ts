@@ -1,0 +1,60 @@
+/** What is live in each tenant. */
+import type { Queryable } from './connection.ts';
+
+export interface HeadRow {
+  readonly serial: number;
+  readonly rootVersion: number;
+  readonly snapshotVersion: number;
+  readonly snapshotExpiresMs: number;
+  readonly timestampVersion: number;
+  readonly timestampExpiresMs: number;
+  readonly timestampIssuedMs: number;
+  readonly timestampBytes: Buffer;
+  readonly dueMs: number;
+  readonly auditSeq: number;
+  readonly auditHash: Buffer;
+}
+
+const columns = `serial, root_version AS "rootVersion", snapshot_version AS "snapshotVersion",
+  snapshot_expires_ms AS "snapshotExpiresMs", timestamp_version AS "timestampVersion",
+  timestamp_expires_ms AS "timestampExpiresMs", timestamp_issued_ms AS "timestampIssuedMs",
+  timestamp_bytes AS "timestampBytes", due_ms AS "dueMs", audit_seq AS "auditSeq", audit_hash AS "auditHash"`;
+
+/** Undefined before the first publication. */
+export async function readHead(client: Queryable, tenantId: number): Promise<HeadRow | undefined> {
+  const { rows } = await client.query<HeadRow>({
+    name: 'head',
+    text: `SELECT ${columns} FROM head WHERE tenant_id = $1`,
+    values: [tenantId],
+  });
+  return rows[0];
+}
+
+/** Which of these tenants have another head than the one given. */
+export async function changedHeads(
+  client: Queryable,
+  known: readonly { tenantId: number; serial: number }[],
+): Promise<number[]> {
+  const { rows } = await client.query<{ tenantId: number }>({
+    name: 'heads-changed',
+    text: `SELECT tenant_id AS "tenantId" FROM head
+           JOIN unnest($1::bigint[], $2::bigint[]) AS known (id, serial) ON known.id = tenant_id
+           WHERE head.serial <> known.serial`,
+    values: [known.map((one) => one.tenantId), known.map((one) => one.serial)],
+  });
+  return rows.map((row) => row.tenantId);
+}
+
+/** Tenants whose timestamp has to be issued again, longest overdue first. */
+export async function dueTenants(
+  client: Queryable,
+  now: number,
+  limit: number,
+): Promise<{ tenantId: number; slug: string }[]> {
+  const { rows } = await client.query<{ tenantId: number; slug: string }>({
+    text: `SELECT tenant_id AS "tenantId", slug FROM head JOIN tenant ON tenant.id = tenant_id
+           WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2`,
+    values: [now, limit],
+  });
+  return rows;
+}

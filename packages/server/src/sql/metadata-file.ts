@@ -1,0 +1,115 @@
+/** Role files, snapshots and stored target files, as they were signed. */
+import type { Queryable } from './connection.ts';
+
+export interface RoleRow {
+  readonly role: string;
+  readonly version: number;
+  readonly length: number;
+  readonly sha256: Buffer;
+  readonly expiresMs: number;
+}
+
+const roleColumns = 'role, version, length, sha256, expires_ms AS "expiresMs"';
+
+/** Undefined where there is no such version, or where only its digest was kept. */
+export async function readRoleFile(
+  client: Queryable,
+  tenantId: number,
+  role: string,
+  version: number,
+): Promise<Buffer | undefined> {
+  const { rows } = await client.query<{ bytes: Buffer | null }>({
+    name: 'metadata-file',
+    text: 'SELECT bytes FROM metadata_file WHERE tenant_id = $1 AND role = $2 AND version = $3',
+    values: [tenantId, role, version],
+  });
+  return rows[0]?.bytes ?? undefined;
+}
+
+/**
+ * The newest version of each role that was live at `serial`. Walks the primary key from role to role, so that the
+ * cost is that of the roles and not of all their versions.
+ */
+export async function readRoles(client: Queryable, tenantId: number, serial: number): Promise<RoleRow[]> {
+  const { rows } = await client.query<RoleRow>({
+    name: 'roles-at',
+    text: `WITH RECURSIVE newest AS (
+             (SELECT role, version, length, sha256, expires_ms FROM metadata_file
+              WHERE tenant_id = $1 AND serial <= $2 ORDER BY role DESC, version DESC LIMIT 1)
+             UNION ALL
+             SELECT next.* FROM newest, LATERAL (
+               SELECT role, version, length, sha256, expires_ms FROM metadata_file
+               WHERE tenant_id = $1 AND serial <= $2 AND role < newest.role
+               ORDER BY role DESC, version DESC LIMIT 1) AS next
+           )
+           SELECT ${roleColumns} FROM newest`,
+    values: [tenantId, serial],
+  });
+  return rows;
+}
+
+/** What went live after the head `after` and up to the head `upTo`, oldest first. */
+export async function readRolesSince(
+  client: Queryable,
+  tenantId: number,
+  after: number,
+  upTo: number,
+): Promise<RoleRow[]> {
+  const { rows } = await client.query<RoleRow>({
+    name: 'roles-since',
+    text: `SELECT ${roleColumns} FROM metadata_file
+           WHERE tenant_id = $1 AND serial > $2 AND serial <= $3 ORDER BY serial, version`,
+    values: [tenantId, after, upTo],
+  });
+  return rows;
+}
+
+/** Who delegates to each role, from after the head `after` up to the head `upTo`, oldest first. */
+export async function readDelegators(
+  client: Queryable,
+  tenantId: number,
+  after: number,
+  upTo: number,
+): Promise<{ role: string; delegator: string | null }[]> {
+  const { rows } = await client.query<{ role: string; delegator: string | null }>({
+    name: 'delegators-since',
+    text: `SELECT role, delegator FROM role_delegator
+           WHERE tenant_id = $1 AND serial > $2 AND serial <= $3 ORDER BY serial`,
+    values: [tenantId, after, upTo],
+  });
+  return rows;
+}
+
+export interface SnapshotRow {
+  readonly serial: number;
+  readonly length: number;
+  readonly sha256: Buffer;
+  readonly opening: string;
+  readonly closing: string;
+}
+
+export async function readSnapshot(
+  client: Queryable,
+  tenantId: number,
+  version: number,
+): Promise<SnapshotRow | undefined> {
+  const { rows } = await client.query<SnapshotRow>({
+    name: 'snapshot-file',
+    text: `SELECT serial, length, sha256, opening, closing FROM snapshot_file WHERE tenant_id = $1 AND version = $2`,
+    values: [tenantId, version],
+  });
+  return rows[0];
+}
+
+export async function readTarget(
+  client: Queryable,
+  tenantId: number,
+  path: string,
+  sha256: Uint8Array,
+): Promise<Buffer | undefined> {
+  const { rows } = await client.query<{ bytes: Buffer }>({
+    text: 'SELECT bytes FROM target_file WHERE tenant_id = $1 AND path = $2 AND sha256 = $3',
+    values: [tenantId, path, sha256],
+  });
+  return rows[0]?.bytes;
+}

@@ -1,0 +1,102 @@
+/** Tenants and their online keys. */
+import type { Database, Queryable } from './connection.ts';
+import { transaction } from './connection.ts';
+
+export interface TenantRow {
+  readonly id: number;
+  readonly slug: string;
+  readonly path: string;
+  readonly genesis: string | null;
+}
+
+export type KeyPurpose = 'snapshot' | 'timestamp';
+
+export interface OnlineKeyRow {
+  readonly purpose: KeyPurpose;
+  readonly keyId: string;
+  readonly wire: Record<string, unknown>;
+  readonly sealed: Buffer;
+}
+
+/** Undefined where the name is taken. The creating token, if any, becomes an owner. */
+export async function insertTenant(
+  database: Database,
+  tenant: { slug: string; path: string; keys: readonly OnlineKeyRow[]; owner: string | undefined },
+): Promise<TenantRow | undefined> {
+  return transaction(database, async (client) => {
+    const { rows } = await client.query<TenantRow>({
+      text: `INSERT INTO tenant (slug, path) VALUES ($1, $2)
+             ON CONFLICT (slug) DO NOTHING RETURNING id, slug, path, genesis`,
+      values: [tenant.slug, tenant.path],
+    });
+    const row = rows[0];
+    if (row === undefined) return undefined;
+    for (const key of tenant.keys) {
+      await client.query({
+        text: 'INSERT INTO online_key (tenant_id, purpose, key_id, wire, sealed) VALUES ($1, $2, $3, $4, $5)',
+        values: [row.id, key.purpose, key.keyId, JSON.stringify(key.wire), key.sealed],
+      });
+    }
+    await client.query({ text: 'INSERT INTO lease (tenant_id) VALUES ($1)', values: [row.id] });
+    if (tenant.owner !== undefined) {
+      await client.query({
+        text: `INSERT INTO api_grant (token_id, tenant_id, level) VALUES ($1, $2, 'owner')`,
+        values: [tenant.owner, row.id],
+      });
+    }
+    return row;
+  });
+}
+
+export async function findTenant(client: Queryable, slug: string): Promise<TenantRow | undefined> {
+  const { rows } = await client.query<TenantRow>({
+    name: 'tenant-by-slug',
+    text: 'SELECT id, slug, path, genesis FROM tenant WHERE slug = $1',
+    values: [slug],
+  });
+  return rows[0];
+}
+
+export async function findTenantById(client: Queryable, id: number): Promise<TenantRow | undefined> {
+  const { rows } = await client.query<TenantRow>({
+    text: 'SELECT id, slug, path, genesis FROM tenant WHERE id = $1',
+    values: [id],
+  });
+  return rows[0];
+}
+
+/** All of them, or those that the token was granted, by slug. */
+export async function listTenants(client: Queryable, tokenId: string | undefined): Promise<TenantRow[]> {
+  const { rows } = await client.query<TenantRow>({
+    text: `SELECT id, slug, path, genesis FROM tenant
+           WHERE $1::text IS NULL
+              OR id IN (SELECT tenant_id FROM api_grant WHERE token_id = $1)
+           ORDER BY slug`,
+    values: [tokenId ?? null],
+  });
+  return rows;
+}
+
+/** Newest first within a purpose. */
+export async function onlineKeysOf(client: Queryable, tenantId: number): Promise<OnlineKeyRow[]> {
+  const { rows } = await client.query<OnlineKeyRow>({
+    name: 'online-keys',
+    text: `SELECT purpose, key_id AS "keyId", wire, sealed FROM online_key
+           WHERE tenant_id = $1 ORDER BY purpose, created_at DESC, key_id`,
+    values: [tenantId],
+  });
+  return rows;
+}
+
+/** As `onlineKeysOf`, for many tenants at once, without the private halves. */
+export async function onlineKeysOfAll(
+  client: Queryable,
+  tenantIds: readonly number[],
+): Promise<(Omit<OnlineKeyRow, 'sealed'> & { tenantId: number })[]> {
+  const { rows } = await client.query<Omit<OnlineKeyRow, 'sealed'> & { tenantId: number }>({
+    text: `SELECT tenant_id AS "tenantId", purpose, key_id AS "keyId", wire FROM online_key
+           WHERE tenant_id = ANY($1::bigint[]) ORDER BY tenant_id, purpose, created_at DESC, key_id`,
+    values: [tenantIds],
+  });
+  return rows;
+}

@@ -1,0 +1,83 @@
+/** API tokens and grants. */
+import type { GrantLevel } from '@mandate/api';
+import { transaction, type Database, type Queryable } from './connection.ts';
+
+export interface TokenRow {
+  readonly id: string;
+  readonly hash: Buffer;
+  readonly label: string;
+  readonly operator: boolean;
+  readonly expiresMs: number | null;
+  readonly grants: readonly { tenantId: number; tenant: string; level: GrantLevel }[];
+}
+
+export interface NewToken {
+  readonly id: string;
+  readonly hash: Uint8Array;
+  readonly label: string;
+  readonly operator: boolean;
+  readonly createdBy: string | undefined;
+  readonly expiresMs: number | undefined;
+  readonly grants: readonly { tenantId: number; level: GrantLevel }[];
+}
+
+export async function findToken(client: Queryable, id: string): Promise<TokenRow | undefined> {
+  const { rows } = await client.query<TokenRow>({
+    name: 'token-by-id',
+    text: `SELECT id, hash, label, operator, expires_ms AS "expiresMs",
+             (SELECT coalesce(json_agg(json_build_object('tenantId', g.tenant_id, 'tenant', t.slug, 'level', g.level)
+                                       ORDER BY t.slug), '[]')
+              FROM api_grant g JOIN tenant t ON t.id = g.tenant_id WHERE g.token_id = api_token.id) AS grants
+           FROM api_token WHERE id = $1`,
+    values: [id],
+  });
+  return rows[0];
+}
+
+export async function insertToken(database: Database, token: NewToken): Promise<void> {
+  await transaction(database, async (client) => {
+    await client.query({
+      text: `INSERT INTO api_token (id, hash, label, operator, created_by, expires_ms)
+             VALUES ($1, $2, $3, $4, $5, $6)`,
+      values: [
+        token.id,
+        token.hash,
+        token.label,
+        token.operator,
+        token.createdBy ?? null,
+        token.expiresMs ?? null,
+      ],
+    });
+    await client.query({
+      text: `INSERT INTO api_grant (token_id, tenant_id, level)
+             SELECT $1, * FROM unnest($2::bigint[], $3::text[])`,
+      values: [token.id, token.grants.map((grant) => grant.tenantId), token.grants.map((grant) => grant.level)],
+    });
+  });
+}
+
+export async function upsertOperator(
+  client: Queryable,
+  id: string,
+  hash: Uint8Array,
+  label: string,
+): Promise<void> {
+  await client.query({
+    text: `INSERT INTO api_token (id, hash, label, operator) VALUES ($1, $2, $3, true)
+           ON CONFLICT (id) DO UPDATE SET hash = $2, operator = true, expires_ms = NULL`,
+    values: [id, hash, label],
+  });
+}
+
+/** Whether there was one. */
+export async function deleteToken(client: Queryable, id: string): Promise<boolean> {
+  const { rowCount } = await client.query({ text: 'DELETE FROM api_token WHERE id = $1', values: [id] });
+  return rowCount === 1;
+}
+
+export async function anyOperator(client: Queryable): Promise<boolean> {
+  const { rows } = await client.query<{ found: boolean }>({
+    text: 'SELECT EXISTS (SELECT 1 FROM api_token WHERE operator) AS found',
+  });
+  return rows[0]?.found === true;
+}

@@ -1,0 +1,110 @@
+/** From a request to publish to a member of the queue: decoded, digested, and checked outside any lock. */
+import { createHash } from 'node:crypto';
+import { apiLimits, type PublicationRequest } from '@mandate/api';
+import {
+  checkPublication,
+  hexOf,
+  MetadataError,
+  parseTargetPath,
+  sha256Of,
+  type AcceptedPublication,
+  type SubmittedFile,
+} from '@mandate/metadata';
+import { ServerError } from './error.ts';
+import { lostRace, type Member } from './member.ts';
+import type { NewTarget } from './sql/publication.ts';
+import type { Tenant } from './tenant.ts';
+
+export interface Submission {
+  readonly id: string;
+  readonly digest: Uint8Array;
+  readonly files: readonly SubmittedFile[];
+  readonly targets: readonly NewTarget[];
+}
+
+/** @throws ServerError or MetadataError for a target file that is too large or has a path that we do not write. */
+export function parseSubmission(request: PublicationRequest): Submission {
+  const files = request.files.map(({ role, metadata }) => ({ role, bytes: Buffer.from(metadata) }));
+  const targets = (request.targets ?? []).map(({ path, content }) => {
+    const bytes = Buffer.from(content, 'base64');
+    if (bytes.length > apiLimits.targetBytes) {
+      throw new ServerError('LIMIT_EXCEEDED', `target ${path}: over ${apiLimits.targetBytes} bytes`);
+    }
+    return { path: parseTargetPath(path), sha256: hexOf(sha256Of(bytes)), bytes };
+  });
+  return { id: request.id.toLowerCase(), digest: digestOf(files, targets), files, targets };
+}
+
+/** Over names and contents in the order sent, lengths first, so that no two submissions look alike. */
+function digestOf(files: readonly SubmittedFile[], targets: readonly NewTarget[]): Buffer {
+  const digest = createHash('sha256');
+  const add = (name: string, bytes: Uint8Array): void => {
+    digest.update(`${Buffer.byteLength(name)}:${name}:${bytes.length}:`).update(bytes);
+  };
+  for (const { role, bytes } of files) add(role, bytes);
+  digest.update('targets:');
+  for (const { path, bytes } of targets) add(path, bytes);
+  return digest.digest();
+}
+
+/** Every stored target must be what a role of the same publication lists under that path. */
+function requireListed(targets: readonly NewTarget[], accepted: AcceptedPublication): void {
+  for (const { path, sha256, bytes } of targets) {
+    const listed = accepted.roles.some(({ file }) => {
+      const entry = file.targets.get(path);
+      return entry?.length === bytes.length && entry.hashes.sha256 === sha256;
+    });
+    if (listed) continue;
+    throw new ServerError('MALFORMED', `target ${path}: no role of this publication lists a file of this content`);
+  }
+}
+
+/**
+ * The rules, against the tenant as this process knows it.
+ *
+ * @throws MetadataError or ServerError; CONFLICT where a version does not follow the current one.
+ */
+export async function checkSubmission(
+  tenant: Tenant,
+  submission: Pick<Submission, 'files' | 'targets'>,
+  now: number,
+): Promise<AcceptedPublication> {
+  let accepted: AcceptedPublication;
+  try {
+    accepted = await checkPublication(submission.files, await tenant.current(), now);
+  } catch (error) {
+    if (error instanceof MetadataError && error.reason === 'VERSION') {
+      throw lostRace(submission, tenant.head, error.role);
+    }
+    throw error;
+  }
+  if (accepted.roots.length > 0) {
+    const signers = await tenant.signers();
+    signers.for(accepted.root, 'snapshot');
+    signers.for(accepted.root, 'timestamp');
+  }
+  requireListed(submission.targets, accepted);
+  return accepted;
+}
+
+/**
+ * As `checkSubmission`; a refusal counts only against what the database has now, since other processes publish too.
+ */
+export async function checkFresh(tenant: Tenant, submission: Submission, now: number): Promise<AcceptedPublication> {
+  try {
+    return await checkSubmission(tenant, submission, now);
+  } catch (error) {
+    if (!(await tenant.catchUp())) throw error;
+    return checkSubmission(tenant, submission, now);
+  }
+}
+
+/** What the writer needs of a checked submission. */
+export function memberOf(
+  submission: Submission,
+  accepted: AcceptedPublication,
+  actor: string,
+  deadline: number,
+): Omit<Member, 'resolve' | 'reject'> {
+  return { ...submission, accepted, actor, deadline };
+}

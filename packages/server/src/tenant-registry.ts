@@ -1,0 +1,72 @@
+/** The tenants that this process works for: found by slug, each with the one writer that it has here. */
+import type { SealingKeys } from '@mandate/signing';
+import { LRUCache } from 'lru-cache';
+import type { RoleFiles } from './role-file.ts';
+import type { Database } from './sql/connection.ts';
+import { findTenant, type TenantRow } from './sql/tenant.ts';
+import { Tenant } from './tenant.ts';
+import { TenantWriter, type WriterContext } from './writer.ts';
+
+export interface OpenTenant {
+  readonly tenant: Tenant;
+  readonly writer: TenantWriter;
+}
+
+/** Heads and keys of so many tenants stay in memory. */
+const maxTenants = 10_000;
+
+export class TenantRegistry {
+  readonly #database: Database;
+  readonly #sealing: SealingKeys;
+  readonly #files: RoleFiles;
+  readonly #context: WriterContext;
+  readonly #open: LRUCache<string, OpenTenant>;
+  /** With work to do, whether or not they are still remembered. */
+  readonly #busy = new Set<TenantWriter>();
+
+  constructor(database: Database, sealing: SealingKeys, files: RoleFiles, context: WriterContext) {
+    this.#database = database;
+    this.#sealing = sealing;
+    this.#files = files;
+    this.#context = context;
+    this.#open = new LRUCache({ max: maxTenants });
+  }
+
+  /** Undefined where there is no such tenant. A new one has read its head. */
+  async find(slug: string): Promise<OpenTenant | undefined> {
+    const known = this.#open.get(slug);
+    if (known !== undefined) return known;
+    const row = await findTenant(this.#database, slug);
+    return row === undefined ? undefined : this.#add(row);
+  }
+
+  /** Runs `work` with a writer that `idle` waits for. */
+  async use<T>(open: OpenTenant, work: (open: OpenTenant) => Promise<T>): Promise<T> {
+    this.#busy.add(open.writer);
+    try {
+      return await work(open);
+    } finally {
+      if (open.writer.waiting === 0) this.#busy.delete(open.writer);
+    }
+  }
+
+  /** Publications that wait for their group. */
+  get waiting(): number {
+    let count = 0;
+    for (const writer of this.#busy) count += writer.waiting;
+    return count;
+  }
+
+  async idle(): Promise<void> {
+    await Promise.all([...this.#open.values()].map(({ writer }) => writer.idle()));
+  }
+
+  async #add(row: TenantRow): Promise<OpenTenant> {
+    const tenant = new Tenant(row, this.#database, this.#sealing, this.#files);
+    await tenant.catchUp();
+    // Two requests may get here at once; the first one's tenant counts.
+    const open = this.#open.get(row.slug) ?? { tenant, writer: new TenantWriter(tenant, this.#context) };
+    this.#open.set(row.slug, open);
+    return open;
+  }
+}

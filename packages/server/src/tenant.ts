@@ -1,0 +1,69 @@
+/** One tenant in this process: its head, its online keys, and the view that the publication rules take of it. */
+import type { CurrentRole, CurrentTenant } from '@mandate/metadata';
+import type { SealingKeys } from '@mandate/signing';
+import { OnlineSigners } from './online-key.ts';
+import type { RoleFiles } from './role-file.ts';
+import type { Database } from './sql/connection.ts';
+import { onlineKeysOf, type TenantRow } from './sql/tenant.ts';
+import { TenantHead } from './tenant-head.ts';
+
+export class Tenant {
+  readonly id: number;
+  readonly slug: string;
+  readonly path: string;
+  /** Undefined before the first publication, as far as this process knows. */
+  head: TenantHead | undefined;
+  readonly #database: Database;
+  readonly #sealing: SealingKeys;
+  readonly #files: RoleFiles;
+  #signers: OnlineSigners | undefined;
+
+  constructor(row: TenantRow, database: Database, sealing: SealingKeys, files: RoleFiles) {
+    this.id = row.id;
+    this.slug = row.slug;
+    this.path = row.path;
+    this.#database = database;
+    this.#sealing = sealing;
+    this.#files = files;
+  }
+
+  /** Reads what this process has not seen yet. Returns whether the head changed. */
+  async catchUp(): Promise<boolean> {
+    const before = this.head?.row.serial ?? 0;
+    if (this.head === undefined) {
+      const loaded = await TenantHead.load(this.#database, this.id);
+      // Another request may have set it meanwhile.
+      this.head ??= loaded;
+    } else {
+      await this.head.catchUp(this.#database, this.id);
+    }
+    return (this.head?.row.serial ?? 0) !== before;
+  }
+
+  /** Reads the head anew, after a fault. */
+  async reload(): Promise<void> {
+    this.head = (await TenantHead.load(this.#database, this.id)) ?? this.head;
+  }
+
+  async signers(): Promise<OnlineSigners> {
+    this.#signers ??= new OnlineSigners(this.slug, await onlineKeysOf(this.#database, this.id), this.#sealing);
+    return this.#signers;
+  }
+
+  /** The tenant as the publication rules see it. */
+  async current(): Promise<CurrentTenant> {
+    const { head } = this;
+    if (head === undefined) return { root: undefined, roleCount: 0, role: () => Promise.resolve(undefined) };
+    const root = await this.#files.root(this.id, head.row.rootVersion);
+    return {
+      root,
+      roleCount: head.roleCount,
+      role: async (name): Promise<CurrentRole | undefined> => {
+        const entry = name === 'root' ? undefined : head.roles.get(name);
+        if (entry === undefined) return undefined;
+        const file = await this.#files.targets(this.id, name, entry.version);
+        return { name, delegator: head.delegatorOf(name), file };
+      },
+    };
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * What readers are served, from memory where possible. A publication through this process shows at once; one through
+ * another process after at most `stalenessMs`.
+ */
+import { hash } from 'node:crypto';
+import { hexOf, sha256Of } from '@mandate/metadata';
+import { LRUCache } from 'lru-cache';
+import { ServerError } from './error.ts';
+import { ServedFile } from './served-file.ts';
+import type { Database } from './sql/connection.ts';
+import { changedHeads, readHead } from './sql/head.ts';
+import { readRoleFile, readRoles, readSnapshot, readTarget } from './sql/metadata-file.ts';
+import { findTenant } from './sql/tenant.ts';
+import { linesOf } from './tenant-head.ts';
+
+const json = 'application/json';
+const immutable = 'public, max-age=31536000, immutable';
+const short = 'public, max-age=2, must-revalidate';
+
+/** What is live in a tenant, as far as readers are concerned. */
+export interface LiveTenant {
+  readonly id: number;
+  readonly serial: number;
+  readonly rootVersion: number;
+  readonly timestamp: ServedFile;
+}
+
+interface Remembered {
+  live: LiveTenant;
+  /** When it was last known to be current; milliseconds since the epoch. */
+  checkedAt: number;
+  readSinceCheck: boolean;
+  checking: Promise<void> | undefined;
+}
+
+const maxTenants = 50_000;
+const maxBatch = 1_000;
+
+export interface TufStoreOptions {
+  readonly cacheBytes: number;
+  readonly stalenessMs: number;
+  readonly now: () => number;
+  readonly onTrouble: (error: unknown) => void;
+}
+
+export class TufStore {
+  readonly #database: Database;
+  readonly #options: TufStoreOptions;
+  readonly #tenants = new LRUCache<string, Remembered>({ max: maxTenants });
+  readonly #files: LRUCache<string, ServedFile>;
+  readonly #loading = new Map<string, Promise<ServedFile | undefined>>();
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(database: Database, options: TufStoreOptions) {
+    this.#database = database;
+    this.#options = options;
+    this.#files = new LRUCache({ maxSize: options.cacheBytes, sizeCalculation: (file) => file.size });
+    if (database.embedded) return;
+    this.#timer = setInterval(() => void this.#checkHot(), Math.max(10, options.stalenessMs / 2));
+    this.#timer.unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** From memory, if that is fresh enough: the way that nearly every read takes. */
+  liveNow(slug: string): LiveTenant | undefined {
+    const known = this.#tenants.get(slug);
+    if (known === undefined) return undefined;
+    known.readSinceCheck = true;
+    if (this.#database.embedded) return known.live;
+    return this.#options.now() - known.checkedAt <= this.#options.stalenessMs ? known.live : undefined;
+  }
+
+  /** Undefined where there is no such tenant, or nothing of it has been published. */
+  async live(slug: string): Promise<LiveTenant | undefined> {
+    const now = this.liveNow(slug);
+    if (now !== undefined) return now;
+    const known = this.#tenants.get(slug);
+    if (known === undefined) {
+      const tenant = await findTenant(this.#database, slug);
+      return tenant === undefined ? undefined : this.#load(slug, tenant.id);
+    }
+    known.checking ??= this.#check(slug, known).finally(() => {
+      known.checking = undefined;
+    });
+    await known.checking;
+    return known.live;
+  }
+
+  /** Something went live through this process. */
+  advance(slug: string, tenantId: number, serial: number, rootVersion: number, timestamp: Uint8Array): void {
+    const known = this.#tenants.get(slug);
+    if (known !== undefined && known.live.serial >= serial) return;
+    const live = { id: tenantId, serial, rootVersion, timestamp: timestampFile(timestamp) };
+    const checkedAt = this.#options.now();
+    if (known === undefined) {
+      this.#tenants.set(slug, { live, checkedAt, readSinceCheck: false, checking: undefined });
+    } else {
+      known.live = live;
+      known.checkedAt = checkedAt;
+    }
+  }
+
+  /** Keeps a file that went live, so that its first reader does not ask the database. */
+  put(tenantId: number, role: string, version: number, bytes: Uint8Array, sha256: string): void {
+    this.#files.set(`${tenantId}/${version}.${role}`, new ServedFile(bytes, sha256, json, immutable));
+  }
+
+  cached(tenantId: number, role: string, version: number): ServedFile | undefined {
+    return this.#files.get(`${tenantId}/${version}.${role}`);
+  }
+
+  async metadata(tenantId: number, role: string, version: number): Promise<ServedFile | undefined> {
+    return this.#get(`${tenantId}/${version}.${role}`, async () => {
+      const bytes =
+        role === 'snapshot'
+          ? await this.#snapshot(tenantId, version)
+          : await readRoleFile(this.#database, tenantId, role, version);
+      return bytes && new ServedFile(bytes, hexOf(sha256Of(bytes)), json, immutable);
+    });
+  }
+
+  /** The newest root under the one name that does not change, so not for keeping. */
+  async newestRoot({ id, rootVersion }: LiveTenant): Promise<ServedFile | undefined> {
+    const bytes = (await this.metadata(id, 'root', rootVersion))?.plain.bytes;
+    return bytes && new ServedFile(bytes, hexOf(sha256Of(bytes)), json, short);
+  }
+
+  /** A stored target file. @param sha256 hex, from the name that consistent snapshots give it */
+  async target(tenantId: number, path: string, sha256: string): Promise<ServedFile | undefined> {
+    return this.#get(`${tenantId}/target/${sha256}.${path}`, async () => {
+      const bytes = await readTarget(this.#database, tenantId, path, Buffer.from(sha256, 'hex'));
+      return bytes && new ServedFile(bytes, sha256, 'application/octet-stream', immutable);
+    });
+  }
+
+  /** Put together from its parts; and only what has the digest that was signed is served. */
+  async #snapshot(tenantId: number, version: number): Promise<Buffer | undefined> {
+    const row = await readSnapshot(this.#database, tenantId, version);
+    if (row === undefined) return undefined;
+    const roles = await readRoles(this.#database, tenantId, row.serial);
+    const lines = linesOf(
+      new Map(roles.map((role) => [role.role, { ...role, sha256: role.sha256.toString('hex') }])),
+    );
+    const bytes = Buffer.from(`${row.opening}${lines.join(',')}${row.closing}`);
+    if (!hash('sha256', bytes, 'buffer').equals(row.sha256)) {
+      throw new ServerError('INTERNAL', `snapshot ${version} cannot be put together as it was signed`);
+    }
+    return bytes;
+  }
+
+  async #get(key: string, load: () => Promise<ServedFile | undefined>): Promise<ServedFile | undefined> {
+    const known = this.#files.get(key);
+    if (known !== undefined) return known;
+    const underWay = this.#loading.get(key);
+    if (underWay !== undefined) return underWay;
+    const loading = load()
+      .then((file) => {
+        if (file !== undefined) this.#files.set(key, file);
+        return file;
+      })
+      .finally(() => this.#loading.delete(key));
+    this.#loading.set(key, loading);
+    return loading;
+  }
+
+  async #load(slug: string, tenantId: number): Promise<LiveTenant | undefined> {
+    const row = await readHead(this.#database, tenantId);
+    if (row === undefined) return undefined;
+    this.advance(slug, tenantId, row.serial, row.rootVersion, row.timestampBytes);
+    return this.#tenants.get(slug)?.live;
+  }
+
+  /** A database that does not answer leaves what is in memory: it is signed, and says itself how old it is. */
+  async #check(slug: string, known: Remembered): Promise<void> {
+    const asked = this.#options.now();
+    try {
+      await this.#load(slug, known.live.id);
+      known.checkedAt = Math.max(known.checkedAt, asked);
+    } catch (error) {
+      this.#options.onTrouble(error);
+    }
+  }
+
+  /** All tenants that were read since the last time, in one query. */
+  async #checkHot(): Promise<void> {
+    const hot: [string, Remembered][] = [];
+    for (const [slug, known] of this.#tenants.entries()) {
+      if (!known.readSinceCheck) continue;
+      known.readSinceCheck = false;
+      hot.push([slug, known]);
+      if (hot.length === maxBatch) break;
+    }
+    if (hot.length === 0) return;
+    const asked = this.#options.now();
+    try {
+      const changed = new Set(
+        await changedHeads(
+          this.#database,
+          hot.map(([, { live }]) => ({ tenantId: live.id, serial: live.serial })),
+        ),
+      );
+      await Promise.all(
+        hot.map(async ([slug, known]) => {
+          if (changed.has(known.live.id)) await this.#load(slug, known.live.id);
+          known.checkedAt = Math.max(known.checkedAt, asked);
+        }),
+      );
+    } catch (error) {
+      this.#options.onTrouble(error);
+    }
+  }
+}
+
+function timestampFile(bytes: Uint8Array): ServedFile {
+  return new ServedFile(bytes, hexOf(sha256Of(bytes)), json, short);
+}
