@@ -2,13 +2,17 @@
 import { cpus, totalmem } from 'node:os';
 import { loadBench } from './load.ts';
 import { orgsBench } from './orgs.ts';
+import { publishBench } from './publish.ts';
 import { table, type Result } from './result.ts';
 
-const parts: Readonly<Record<string, (now: number) => Promise<Result[]>>> = {
+const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Result[]>>> = {
   load: loadBench,
   orgs: orgsBench,
+  publish: publishBench,
 };
 
+/** Shorter runs and smaller tenants, to see that everything still runs. */
+const quick = process.argv.includes('--quick');
 const json = process.argv.includes('--json');
 const only = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const now = Date.now();
@@ -16,7 +20,7 @@ const results: Result[] = [];
 for (const [name, run] of Object.entries(parts)) {
   if (only.length > 0 && !only.includes(name)) continue;
   process.stderr.write(`bench: ${name} ...\n`);
-  results.push(...(await run(now)));
+  results.push(...(await run(now, quick)));
 }
 const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
 if (json) {
