@@ -103,6 +103,14 @@ export class TrustedMetadata {
   get snapshot(): Verified<Snapshot> | undefined {
     return this.#snapshotIsCurrent ? this.#snapshot : undefined;
   }
+  /** The newest snapshot that was verified, current or not: what must be stored as the floor. */
+  get snapshotFloor(): Verified<Snapshot> | undefined {
+    return this.#snapshot;
+  }
+  /** Whether a role file is loaded. */
+  holds(role: string): boolean {
+    return this.#roles.has(role);
+  }
   /** Newest issue time that was verified, milliseconds since the epoch. */
   get issued(): number | undefined {
     return this.#timestamp?.file.issued;
@@ -187,7 +195,8 @@ export class TrustedMetadata {
   }
 
   /**
-   * A new timestamp (5.4.2 to 5.4.4). The same version again is no news and no error. Returns the one that is current.
+   * A new timestamp (5.4.2 to 5.4.4). The same version again is no news and no error; with other content it is never
+   * taken, and in our profile refused aloud. Returns the one that is current.
    */
   updateTimestamp(bytes: Uint8Array, now: number): Verified<Timestamp> {
     const next = this.#acceptTimestamp(bytes);
@@ -198,7 +207,9 @@ export class TrustedMetadata {
         throw older('timestamp', `version ${file.version} after version ${before.file.version}`);
       }
       if (file.version === before.file.version) {
-        if (!sameContent(file, before.file)) throw equivocation('timestamp', file.version);
+        // Outside our profile the specification (5.4.3) has the newcomer discarded and nothing said.
+        if (this.genesis !== undefined && !sameContent(file, before.file))
+          throw equivocation('timestamp', file.version);
         requireUnexpired(before.file, 'timestamp', now);
         return before;
       }
