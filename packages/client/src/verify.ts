@@ -150,7 +150,12 @@ class Judgement {
 
   #compare(statement: Statement, evidence: Evidence, role: string | undefined): Refused | undefined {
     const { presented = {}, reference } = this.#asked.question;
-    const mismatch = (reason: Refused['reason'], what: string, signed: unknown, offered: unknown) =>
+    const mismatch = (
+      reason: Refused['reason'],
+      what: string,
+      signed: string | number,
+      offered: string | number,
+    ) =>
       refusal(
         'DIGEST_MISMATCH',
         reason,
