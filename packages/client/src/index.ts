@@ -1,1 +1,17 @@
-export const packageName = 'client';
+export { ClientError, type ClientReason, type ErrorReason } from './error.ts';
+export type { Evidence, KeyEvidence, Link, Statement } from './evidence.ts';
+export { FolderSource } from './folder-source.ts';
+export { FolderStore, storedName } from './folder-store.ts';
+export { HttpSource, type HttpSourceOptions } from './http-source.ts';
+export { MemorySource } from './memory-source.ts';
+export { MemoryStore } from './memory-store.ts';
+export { RootHistory, rootDigest, type Pin } from './pin.ts';
+export type { Policy } from './policy.ts';
+export type { FetchMode } from './refresh.ts';
+export type { Source } from './source.ts';
+export type { StoredTrust, TrustChange, TrustStore } from './store.ts';
+export { fetchTarget, targetFileName } from './target-file.ts';
+export { Updater, type UpdaterOptions } from './updater.ts';
+export type { JudgementReason, Refused, Verdict, Verified } from './verdict.ts';
+export { verify, verifyLoaded, type Question } from './verify.ts';
+export type { Answer, Hints, View } from './view.ts';

@@ -1,0 +1,102 @@
+/** What a verdict rests on: every link from the trusted root to the digest. Plain JSON data. */
+import type {
+  JsonObject,
+  KeyId,
+  KeySet,
+  PublicKey,
+  Signed,
+  SigningStatus,
+  Step,
+  TrustedMetadata,
+  Verified,
+} from '@mandate/metadata';
+
+export interface KeyEvidence {
+  readonly keyId: string;
+  /** The service holds this key; the owner of the scope delegated to it on purpose. */
+  readonly managed?: true;
+}
+
+/** One signed file on the way from the root to the digest. */
+export interface Link {
+  readonly role: string;
+  /** Who named this role's keys; `root` names its own. */
+  readonly delegator: string;
+  readonly version: number;
+  /** ISO 8601, UTC. */
+  readonly expires: string;
+  readonly threshold: number;
+  /** Keys of the role with a valid signature. */
+  readonly signed: readonly KeyEvidence[];
+  /** Keys of the role without one. */
+  readonly missing: readonly KeyEvidence[];
+}
+
+/** What the tenant says of the artifact. */
+export interface Statement {
+  readonly path: string;
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly mediaType?: string;
+  /** Everything that the signer added. */
+  readonly custom?: JsonObject;
+}
+
+export interface Evidence {
+  /** The tenant's identity: hash of its root version 1; absent for a repository outside our profile. */
+  readonly genesis?: string;
+  /** How its root came to be trusted: pinned by genesis, or by a root file. */
+  readonly rootFrom: 'pinned' | 'file';
+  /** When the question was judged, ISO 8601, UTC. */
+  readonly checkedAt: string;
+  /** When the newest timestamp was issued, ISO 8601, UTC; absent where it does not say. */
+  readonly issued?: string;
+  readonly ageMs?: number;
+  /** Root, timestamp, snapshot, then `targets` down to the role that vouches or refuses. */
+  readonly links: readonly Link[];
+  readonly statement?: Statement;
+  /** Digests that were looked up as distrusted; empty where the tenant has no such role. */
+  readonly distrustChecked: readonly string[];
+}
+
+function keyEvidence(keys: ReadonlyMap<KeyId, PublicKey>, ids: readonly KeyId[]): KeyEvidence[] {
+  return ids.map((keyId) => {
+    const marker = keys.get(keyId)?.wire['x-mandate-managed'];
+    return marker === undefined || marker === false ? { keyId } : { keyId, managed: true };
+  });
+}
+
+/** A status belongs to one file under one set of keys, so its link never changes. */
+const links = new WeakMap<SigningStatus, Link>();
+
+function linkOf(role: string, delegator: string, { file, status }: Verified<Signed>, keySet: KeySet): Link {
+  const known = links.get(status);
+  if (known !== undefined) return known;
+  const link: Link = {
+    role,
+    delegator,
+    version: file.version,
+    expires: new Date(file.expires).toISOString(),
+    threshold: status.threshold,
+    signed: keyEvidence(keySet.keys, status.signed),
+    missing: keyEvidence(keySet.keys, status.missing),
+  };
+  links.set(status, link);
+  return link;
+}
+
+/** The links of the top-level files, then of the steps of a walk. */
+export function linksOf(trusted: TrustedMetadata, steps: readonly Step[]): Link[] {
+  const { root, timestamp, snapshot } = trusted;
+  const { roles } = root.file;
+  const found = [linkOf('root', 'root', root, roles.root)];
+  if (timestamp !== undefined) found.push(linkOf('timestamp', 'root', timestamp, roles.timestamp));
+  if (snapshot !== undefined) found.push(linkOf('snapshot', 'root', snapshot, roles.snapshot));
+  let keySet: KeySet | undefined = roles.targets;
+  for (const [i, { role, delegator, verified }] of steps.entries()) {
+    if (i > 0) keySet = steps[i - 1]?.verified.file.delegations?.named(role)?.keySet;
+    if (keySet !== undefined) found.push(linkOf(role, delegator, verified, keySet));
+  }
+  return found;
+}

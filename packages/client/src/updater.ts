@@ -1,0 +1,218 @@
+/**
+ * Keeps one tenant up to date: the client workflow of the TUF specification over a source and a trust store. Refreshes
+ * never overlap, work on a copy, and are stored before anything is answered from them.
+ */
+import { MetadataError, type TargetFile } from '@mandate/metadata';
+import { ClientError } from './error.ts';
+import { RootHistory, startTrust, type Pin, type TrustState } from './pin.ts';
+import { refreshTrust, type FetchMode } from './refresh.ts';
+import type { Source } from './source.ts';
+import type { StoredTrust, TrustChange, TrustStore } from './store.ts';
+import { fetchTarget } from './target-file.ts';
+import { View, type Hints } from './view.ts';
+
+export interface UpdaterOptions {
+  readonly source: Source;
+  readonly store: TrustStore;
+  readonly pin: Pin;
+  /** Where target files are, for `fetchTarget`. */
+  readonly targets?: Source | undefined;
+  /** Default `parallel`. */
+  readonly mode?: FetchMode | undefined;
+  /** For how long answers are given without asking the repository again, milliseconds. Default one minute. */
+  readonly refreshAfterMs?: number | undefined;
+}
+
+/** What is known of the tenant between refreshes, and what of it the store has. */
+interface Known {
+  readonly state: TrustState;
+  readonly stored: StoredTrust;
+}
+
+const commitAttempts = 5;
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return Buffer.compare(a, b) === 0;
+}
+
+function sameFiles(a: TrustChange, b: TrustChange): boolean {
+  return (
+    sameBytes(a.root, b.root) && sameBytes(a.timestamp, b.timestamp) && sameBytes(a.snapshot, b.snapshot)
+  );
+}
+
+export class Updater {
+  readonly #options: UpdaterOptions;
+  readonly #mode: FetchMode;
+  readonly #refreshAfterMs: number;
+  #known: Known | undefined;
+  #view: View | undefined;
+  #running: { readonly number: number; readonly view: Promise<View> } | undefined;
+  #flights = 0;
+
+  constructor(options: UpdaterOptions) {
+    this.#options = options;
+    this.#mode = options.mode ?? 'parallel';
+    this.#refreshAfterMs = options.refreshAfterMs ?? 60_000;
+  }
+
+  /** How the root came to be trusted, for evidence. */
+  get rootFrom(): 'pinned' | 'file' {
+    return 'genesis' in this.#options.pin ? 'pinned' : 'file';
+  }
+
+  /** Refreshes begun so far. */
+  get flights(): number {
+    return this.#flights;
+  }
+
+  /** The state in memory, where no refresh is due at `now` (milliseconds since the epoch). */
+  loaded(now: number): View | undefined {
+    const view = this.#view;
+    if (view === undefined || now < view.refreshedAt || now - view.refreshedAt >= this.#refreshAfterMs) {
+      return undefined;
+    }
+    const { root, timestamp, snapshot } = view.trusted;
+    const expires = Math.min(root.file.expires, timestamp?.file.expires ?? 0, snapshot?.file.expires ?? 0);
+    return now < expires ? view : undefined;
+  }
+
+  /** The state in memory, or after a refresh where one is due. @throws MetadataError, ClientError. */
+  async view(now: number, hints: Hints = []): Promise<View> {
+    return this.loaded(now) ?? (await this.refresh(now, hints));
+  }
+
+  /**
+   * Asks the repository; callers that come while it runs share it. Root, timestamp, snapshot and the top-level targets
+   * are current afterwards.
+   *
+   * @param hints delegated roles that will probably be needed, the first that exists of each group
+   * @throws MetadataError, ClientError: the step that failed; what was verified before it is kept and stored.
+   */
+  refresh(now: number, hints: Hints = []): Promise<View> {
+    if (this.#running !== undefined) return this.#running.view;
+    const number = (this.#flights += 1);
+    const view = this.#refresh(number, now, hints)
+      .catch((error: unknown) => {
+        // A repository that answers wrongly, or that moved on and then went away, ends what is in memory.
+        if (!isUnreachable(error) || this.standIn() === undefined) this.#view = undefined;
+        throw error;
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+    this.#running = { number, view };
+    return view;
+  }
+
+  /** A refresh that began after the one numbered `flight`: what was published before the call is in it. */
+  async refreshAfter(flight: number, now: number, hints: Hints = []): Promise<View> {
+    if (this.#running !== undefined && this.#running.number <= flight) {
+      await this.#running.view.catch(() => {});
+    }
+    return await this.refresh(now, hints);
+  }
+
+  async #refresh(flight: number, now: number, hints: Hints): Promise<View> {
+    for (let attempt = 1; attempt <= commitAttempts; attempt += 1) {
+      const { state: before, stored } = await this.#load();
+      const state = {
+        ...before,
+        trusted: before.trusted.fork(),
+        history: new RootHistory(before.history.versions),
+      };
+      const failure = await refreshTrust(state, this.#options.source, this.#mode, now).then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      );
+      const kept = await this.#commit(state, stored);
+      // Another process was faster: its floors count, so begin again from them.
+      if (kept === undefined) continue;
+      this.#known = { state, stored: kept };
+      if (failure !== undefined) throw failure.error;
+      const view = new View(state.trusted, { ...this.#options, mode: this.#mode }, { flight, at: now });
+      view.prefetch([['targets'], ...hints]);
+      await view.load('targets', 'root', now);
+      this.#view = view;
+      return view;
+    }
+    throw new ClientError('UNREACHABLE', 'BUSY', 'other processes keep changing the trust store; try again');
+  }
+
+  /** What is in memory, unless another process stored something else since. */
+  async #load(): Promise<Known> {
+    const { store, source, pin } = this.#options;
+    const known = this.#known;
+    if (known !== undefined && (await store.revision()) === known.stored.revision) return known;
+    const stored = await store.load();
+    if (known !== undefined && sameFiles(known.stored, stored)) return { ...known, stored };
+    const state = await startTrust(stored, pin, () => source.fetch('1.root.json', 512_000));
+    return { state, stored };
+  }
+
+  /** Stores what was verified. @returns what the store has now, undefined where another process was first */
+  async #commit(
+    { trusted, history, floors }: TrustState,
+    stored: StoredTrust,
+  ): Promise<StoredTrust | undefined> {
+    // The chain has not come back to the stored root yet: nothing that is stored may go.
+    const isBehind = trusted.root.file.version < floors.rootVersion;
+    const change: TrustChange = isBehind
+      ? { ...stored, roots: history.versions }
+      : {
+          root: trusted.root.file.envelope.bytes,
+          timestamp: trusted.timestamp?.file.envelope.bytes,
+          snapshot: trusted.snapshotFloor?.file.envelope.bytes,
+          roots: history.versions,
+        };
+    if (sameFiles(change, stored) && change.roots.size === stored.roots.size) return stored;
+    const revision = await this.#options.store.commit(stored.revision, change);
+    return revision === undefined ? undefined : { ...change, revision };
+  }
+
+  /**
+   * The tenant as it was stored, without the network: for as long as everything in it is unexpired.
+   *
+   * @throws MetadataError EXPIRED and others; ClientError UNREACHABLE/OFFLINE where nothing was stored.
+   */
+  async offline(now: number): Promise<View> {
+    const nothing = async (): Promise<never> => {
+      throw new ClientError('UNREACHABLE', 'OFFLINE', 'nothing of this tenant was stored yet');
+    };
+    const stored = await this.#options.store.load();
+    const { trusted, floors } = await startTrust(stored, this.#options.pin, nothing);
+    if (trusted.root.file.version !== floors.rootVersion || trusted.timestamp === undefined) await nothing();
+    trusted.requireFreshRoot(now);
+    if (!trusted.adoptStoredSnapshot(now)) {
+      throw new ClientError('UNREACHABLE', 'OFFLINE', 'the stored snapshot is missing or out of date', {
+        role: 'snapshot',
+      });
+    }
+    const from = { store: this.#options.store, source: undefined, mode: this.#mode };
+    return new View(trusted, from, { flight: 0, at: now });
+  }
+
+  /** A target's bytes, checked against what its role signed. @throws ClientError. */
+  fetchTarget(view: View, path: string, file: TargetFile): Promise<Uint8Array> {
+    const { targets } = this.#options;
+    if (targets === undefined) throw new TypeError('this updater was given no source of targets');
+    return fetchTarget(targets, path, file, view.trusted.root.file.consistentSnapshot);
+  }
+
+  /** The last state in memory, due or not, where nothing newer was verified since: for while the repository is away. */
+  standIn(): View | undefined {
+    const view = this.#view;
+    const known = this.#known?.state.trusted;
+    if (view === undefined || known === undefined) return view;
+    const isNewest =
+      known.root.file.version === view.trusted.root.file.version &&
+      known.timestamp?.file.version === view.trusted.timestamp?.file.version;
+    return isNewest ? view : undefined;
+  }
+}
+
+/** Whether an error means that the repository could not be asked, rather than that it answered wrongly. */
+export function isUnreachable(error: unknown): boolean {
+  return (error instanceof MetadataError || error instanceof ClientError) && error.code === 'UNREACHABLE';
+}
