@@ -3,11 +3,19 @@ import { cpus, totalmem } from 'node:os';
 import { loadBench } from './load.ts';
 import { orgsBench } from './orgs.ts';
 import { publishBench } from './publish.ts';
+import { coldBench } from './cold.ts';
+import { processBench } from './process.ts';
 import { table, type Result } from './result.ts';
+import { serveBench } from './serve.ts';
+import { warmBench } from './warm.ts';
 
 const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Result[]>>> = {
   load: loadBench,
   orgs: orgsBench,
+  warm: warmBench,
+  cold: coldBench,
+  process: processBench,
+  serve: serveBench,
   publish: publishBench,
 };
 

@@ -395,3 +395,13 @@ export async function publishBench(_now: number, quick: boolean): Promise<Result
     await service.stop();
   }
 }
+
+/** A small tenant for other benchmarks. @returns its slug */
+export async function benchTenant(service: BenchService): Promise<string> {
+  const caller = new Caller(service, 1);
+  try {
+    return (await createTenant(caller, 'bench', [repositoryRole(0)])).slug;
+  } finally {
+    await caller.close();
+  }
+}
