@@ -23,14 +23,3 @@ export async function inTurns(
   }
   return { ours: median(times.ours), reference: median(times.reference) };
 }
-
-/** Median milliseconds of `runs` turns. */
-export async function timed(run: () => unknown, runs = 5): Promise<number> {
-  const times: number[] = [];
-  for (let i = 0; i <= runs; i += 1) {
-    const start = performance.now();
-    await run();
-    if (i > 0) times.push(performance.now() - start);
-  }
-  return median(times);
-}

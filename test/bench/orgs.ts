@@ -35,7 +35,7 @@ function file(tenant: BenchTenant, name: string): Uint8Array {
 }
 
 /** Loads what the walk needs from memory and returns how many paths were found. */
-export function walkAll(tenant: BenchTenant, paths: readonly string[], now: number): number {
+function walkAll(tenant: BenchTenant, paths: readonly string[], now: number): number {
   const trusted = TrustedMetadata.fromTrustedRoot(file(tenant, '1.root.json'));
   trusted.requireFreshRoot(now);
   trusted.updateTimestamp(file(tenant, 'timestamp.json'), now);

@@ -64,7 +64,12 @@ for (const backend of backends) {
       assert.equal(state.body.state, 'live');
       assert.equal(state.body.genesis, owner.genesis);
       assert.deepEqual(
-        state.body.roles.map(({ name, version, threshold, delegator }) => [name, version, threshold, delegator]),
+        state.body.roles.map(({ name, version, threshold, delegator }) => [
+          name,
+          version,
+          threshold,
+          delegator,
+        ]),
         [
           ['org', 2, 1, 'targets'],
           ['reserved', 1, 1, 'targets'],

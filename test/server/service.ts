@@ -48,7 +48,10 @@ export class Client {
   }
 
   /** Reserves a tenant and publishes its first files. */
-  async tenant(path: string, roles: readonly string[]): Promise<{ owner: Owner; slug: string; first: Publication }> {
+  async tenant(
+    path: string,
+    roles: readonly string[],
+  ): Promise<{ owner: Owner; slug: string; first: Publication }> {
     const reserved = await this.call<Tenant>('POST', '/v1/tenants', { path });
     if (reserved.status !== 201) throw new Error(`tenant: ${JSON.stringify(reserved.body)}`);
     const owner = new Owner();

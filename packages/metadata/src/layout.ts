@@ -11,7 +11,7 @@ declare const brand: unique symbol;
 export type Scope = string & { readonly [brand]: 'Scope' };
 
 /** How deep a subtree is written out. */
-export const subtreeDepth = 8;
+const subtreeDepth = 8;
 const reservedDepth = 10;
 
 /** Roles of the tenant's own purposes, in the order in which `targets` delegates to them. */

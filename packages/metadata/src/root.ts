@@ -29,7 +29,7 @@ export function parseRoot(bytes: Uint8Array): Root {
   return rootFrom(parseEnvelope(bytes, limits.rootBytes));
 }
 
-export function rootFrom(envelope: Envelope): Root {
+function rootFrom(envelope: Envelope): Root {
   const common = parseSigned(envelope, 'root');
   const { signed } = envelope;
   const consistent = member(signed, 'consistent_snapshot');

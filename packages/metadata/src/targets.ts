@@ -35,7 +35,7 @@ export function parseTargets(bytes: Uint8Array): Targets {
   return targetsFrom(parseEnvelope(bytes, limits.roleBytes));
 }
 
-export function targetsFrom(envelope: Envelope): Targets {
+function targetsFrom(envelope: Envelope): Targets {
   const common = parseSigned(envelope, 'targets');
   const list = member(envelope.signed, 'targets');
   if (!isObject(list)) throw malformed('SHAPE', '"targets" is an object');

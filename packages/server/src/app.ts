@@ -74,7 +74,10 @@ export function createApp(options: AppOptions): Koa {
     const ms = performance.now() - start;
     if (operation === 'none') return;
     metrics.request(operation, context.status, ms / 1000);
-    log.info({ requestId, operation, path: context.path, status: context.status, tokenId, ms: Math.round(ms) }, 'request');
+    log.info(
+      { requestId, operation, path: context.path, status: context.status, tokenId, ms: Math.round(ms) },
+      'request',
+    );
   });
 
   const router = new Router();

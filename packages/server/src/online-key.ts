@@ -2,13 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { OnlineKeys } from '@mandate/api';
 import { keyIdOf, type Root } from '@mandate/metadata';
-import {
-  sealKey,
-  signerFromKeyObject,
-  unsealKey,
-  type SealingKeys,
-  type Signer,
-} from '@mandate/signing';
+import { sealKey, signerFromKeyObject, unsealKey, type SealingKeys, type Signer } from '@mandate/signing';
 import { ServerError } from './error.ts';
 import type { KeyPurpose, OnlineKeyRow } from './sql/tenant.ts';
 

@@ -322,11 +322,16 @@ export class TenantWriter {
 }
 
 function isUsedId(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === 'publication_pkey';
+  return (
+    error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === 'publication_pkey'
+  );
 }
 
 function usedId(): ServerError {
-  return new ServerError('CONFLICT', 'another publication has this id; choose a new UUID for each publication');
+  return new ServerError(
+    'CONFLICT',
+    'another publication has this id; choose a new UUID for each publication',
+  );
 }
 
 function noRoom(): ServerError {

@@ -97,7 +97,10 @@ function isRefusal(error: unknown): boolean {
  * @throws ServerError ROLLED_BACK when the database answers COMMIT with ROLLBACK, which node-postgres resolves;
  * OUTCOME_UNKNOWN when the connection breaks while COMMIT is under way; whatever `work` throws, rolled back.
  */
-export async function transaction<T>(database: Database, work: (client: Queryable) => Promise<T>): Promise<T> {
+export async function transaction<T>(
+  database: Database,
+  work: (client: Queryable) => Promise<T>,
+): Promise<T> {
   const client = await database.pool.connect();
   // Without a listener a connection that breaks here would end the process; the query under way rejects anyway.
   const ignore = (): void => {};
