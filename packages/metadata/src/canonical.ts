@@ -6,6 +6,7 @@
  * The *wire form* is the canonical form with control characters escaped, which makes it JSON as well.
  */
 import type { JsonValue } from './json.ts';
+import { limits } from './limits.ts';
 
 /** Negative, zero or positive as in sorting; by code points, unlike `<` on strings. */
 export function compareCodePoints(a: string, b: string): number {
@@ -46,13 +47,15 @@ export function wireText(value: JsonValue): string {
 }
 
 /**
- * Whether members are in canonical order and every number is a safe integer, all the way down. For text without
- * surrogates, where the order of code points is that of code units.
+ * Whether members are in canonical order, every number is a safe integer and nothing is nested deeper than the limit.
+ * For text without surrogates, where the order of code points is that of code units.
  */
-export function isInWireOrder(value: JsonValue): boolean {
+export function isInWireOrder(value: JsonValue, levels: number = limits.jsonDepth): boolean {
   if (typeof value === 'number') return Number.isSafeInteger(value);
   if (typeof value !== 'object' || value === null) return true;
-  if (Array.isArray(value)) return (value as readonly JsonValue[]).every(isInWireOrder);
+  if (levels === 0) return false;
+  if (Array.isArray(value))
+    return (value as readonly JsonValue[]).every((item) => isInWireOrder(item, levels - 1));
   const object = value as { readonly [member: string]: JsonValue };
   let last: string | undefined;
   for (const name of Object.keys(object)) {
@@ -60,7 +63,7 @@ export function isInWireOrder(value: JsonValue): boolean {
     last = name;
     const inner = object[name] as JsonValue;
     if (typeof inner === 'string') continue;
-    if (!isInWireOrder(inner)) return false;
+    if (!isInWireOrder(inner, levels - 1)) return false;
   }
   return true;
 }

@@ -29,7 +29,7 @@ const unusualEscape = /\\[^"\\]/;
  * Parses `text`; `wire` tells whether it is exactly what we would have written with no control character in any
  * string, which makes it its own canonical form.
  *
- * @throws MetadataError MALFORMED/JSON.
+ * @throws MetadataError MALFORMED/JSON, LIMIT_EXCEEDED/DEPTH.
  */
 export function parseJson(text: string): { value: JsonValue; wire: boolean } {
   let value: JsonValue;
@@ -39,7 +39,8 @@ export function parseJson(text: string): { value: JsonValue; wire: boolean } {
     throw new MetadataError('MALFORMED', 'JSON', 'not JSON', { cause });
   }
   const plain = !unusualEscape.test(text) && !surrogate.test(text);
-  if (plain && JSON.stringify(value) === text && isInWireOrder(value)) return { value, wire: true };
+  // The depth first: writing a value that is nested too deep would exhaust the stack.
+  if (plain && isInWireOrder(value) && JSON.stringify(value) === text) return { value, wire: true };
   return { value: new StrictParser(text).parse(), wire: false };
 }
 
@@ -91,9 +92,10 @@ class StrictParser {
   }
 
   #value(depth: number): JsonValue {
-    if (depth > limits.jsonDepth)
-      throw new MetadataError('LIMIT_EXCEEDED', 'DEPTH', 'JSON is nested too deep');
     this.#space();
+    const opening = this.#text[this.#at];
+    if ((opening === '{' || opening === '[') && depth >= limits.jsonDepth)
+      throw new MetadataError('LIMIT_EXCEEDED', 'DEPTH', 'JSON is nested too deep');
     if (this.#take('{')) return this.#object(depth);
     if (this.#take('[')) return this.#array(depth);
     const c = this.#text[this.#at];
