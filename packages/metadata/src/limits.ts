@@ -25,6 +25,8 @@ export const limits = {
   tenantRoles: 6_000,
   /** Bytes of a target path. */
   targetPathBytes: 1_024,
+  /** Bytes of a path pattern. */
+  patternBytes: 4_096,
   /** Bytes of a role name. */
   roleNameBytes: 512,
   /** How far ahead of our clock an issue time may be, milliseconds. */
