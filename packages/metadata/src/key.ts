@@ -59,6 +59,24 @@ const ed25519Form = /^[0-9a-fA-F]{64}$/;
 const hexForm = /^(?:[0-9a-fA-F]{2})+$/;
 /** p = 2^255 - 19; encodings at or above it are second spellings of other points. */
 const fieldPrime = (1n << 255n) - 19n;
+/** Points of order 1, 2, 4 and 8, sign bit cleared: under these anybody can sign, depending on the engine. */
+const smallOrder = new Set([
+  `01${'00'.repeat(31)}`,
+  `ec${'ff'.repeat(30)}7f`,
+  '00'.repeat(32),
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+]);
+
+/** @throws MetadataError MALFORMED/KEY unless `hex` is the one spelling of a point that only a private key signs for. */
+function requireEd25519Point(hex: string): void {
+  if (!ed25519Form.test(hex)) throw malformed('KEY', 'an Ed25519 key is 32 bytes in hex');
+  const last = (Number.parseInt(hex.slice(62), 16) & 0x7f).toString(16).padStart(2, '0');
+  const y = hex.slice(0, 62).toLowerCase() + last;
+  if (smallOrder.has(y)) throw malformed('KEY', 'an Ed25519 key under which anybody can sign');
+  if (last === '7f' && BigInt(`0x${Buffer.from(y, 'hex').reverse().toString('hex')}`) >= fieldPrime)
+    throw malformed('KEY', 'an Ed25519 key that is not canonical');
+}
 
 function thumbprintOf(members: Readonly<Record<string, string>>): string {
   return hash('sha256', JSON.stringify(members), 'base64url');
@@ -92,11 +110,7 @@ class Ed25519HexKey implements PublicKey {
 
   /** @throws MetadataError MALFORMED/KEY. */
   constructor(wire: JsonObject, hex: string) {
-    if (!ed25519Form.test(hex)) throw malformed('KEY', 'an Ed25519 key is 32 bytes in hex');
-    if (/[7f]f$/i.test(hex)) {
-      const y = BigInt(`0x${Buffer.from(hex, 'hex').reverse().toString('hex')}`) & ((1n << 255n) - 1n);
-      if (y >= fieldPrime) throw malformed('KEY', 'an Ed25519 key that is not canonical');
-    }
+    requireEd25519Point(hex);
     this.wire = wire;
     this.#hex = hex;
   }
@@ -158,7 +172,9 @@ function inspect(scheme: KeyScheme, key: KeyObject): string {
   const type = key.asymmetricKeyType;
   if (scheme === 'ed25519') {
     if (type !== 'ed25519') throw malformed('KEY', 'not an Ed25519 key');
-    return thumbprintOf({ crv: 'Ed25519', kty: 'OKP', x: key.export({ format: 'jwk' }).x ?? '' });
+    const x = key.export({ format: 'jwk' }).x ?? '';
+    requireEd25519Point(Buffer.from(x, 'base64url').toString('hex'));
+    return thumbprintOf({ crv: 'Ed25519', kty: 'OKP', x });
   }
   if (scheme === 'ecdsa-sha2-nistp256' || scheme === 'ecdsa-sha2-nistp384') {
     const { crv, x, y } = type === 'ec' ? key.export({ format: 'jwk' }) : {};
@@ -171,7 +187,9 @@ function inspect(scheme: KeyScheme, key: KeyObject): string {
   if (type !== 'rsa' || bits < minRsaBits || bits > maxRsaBits) {
     throw malformed('KEY', `not an RSA key of ${minRsaBits} to ${maxRsaBits} bits`);
   }
-  if ((key.asymmetricKeyDetails?.publicExponent ?? 0n) < 65537n)
+  // FIPS 186-5, A.1.1: odd, above 2^16, below 2^256; a huge one would make verification slow.
+  const exponent = key.asymmetricKeyDetails?.publicExponent ?? 0n;
+  if (exponent < 65537n || exponent % 2n === 0n || exponent >= 1n << 256n)
     throw malformed('KEY', 'a weak RSA exponent');
   const { e, n } = key.export({ format: 'jwk' });
   return thumbprintOf({ e: e ?? '', kty: 'RSA', n: n ?? '' });
