@@ -23,7 +23,7 @@ export function parseDate(text: string): number {
   if (new Date(date).toISOString().slice(0, 19) !== text.slice(0, 19)) {
     throw malformed('DATE', 'a date that is not in the calendar');
   }
-  const fraction = match[7] === undefined ? 0 : Math.floor(Number(`0.${match[7]}`) * 1000);
+  const fraction = match[7] === undefined ? 0 : Number(match[7].slice(0, 3).padEnd(3, '0'));
   if (match[8] === undefined) return date + fraction;
   const [hours, minutes] = [Number(match[9]), Number(match[10])];
   if (hours > 23 || minutes > 59) throw malformed('DATE', 'an offset that is not one');
@@ -31,7 +31,11 @@ export function parseDate(text: string): number {
   return date + fraction - (match[8] === '-' ? -offset : offset);
 }
 
-/** Writes whole seconds, rounded down. */
+const firstMs = Date.UTC(1000, 0);
+const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** Writes whole seconds, rounded down. @throws MetadataError MALFORMED/DATE where a year has not four digits. */
 export function formatDate(ms: number): string {
+  if (!(ms >= firstMs && ms <= lastMs)) throw malformed('DATE', 'a date outside the years 1000 to 9999');
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
