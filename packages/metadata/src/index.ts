@@ -43,8 +43,10 @@ export {
 export {
   binPrefixOf,
   contains,
+  covers,
   isWellNamed,
   leafOf,
+  orderOf,
   ownerOf,
   ownRoles,
   parseScope,

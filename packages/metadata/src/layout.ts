@@ -19,29 +19,47 @@ export const ownRoles = ['distrust', 'tenants', 'policy'] as const;
 /** The empty role that stops `~` names from reaching the catch-all. */
 export const reservedRole = 'reserved' as RoleName;
 
-/** @throws MetadataError MALFORMED/NAME. */
+/**
+ * The last word of a scope is not `all`: the role of `team/all/**` would be called as the last leaf of `team/**`, which
+ * holds all of `team/**`.
+ *
+ * @throws MetadataError MALFORMED/NAME.
+ */
 export function parseScope(text: string): Scope {
-  if (text === '**' || ownPatterns(text) !== undefined) return text as Scope;
-  parseRepository(text.endsWith('/**') ? text.slice(0, -3) : text);
+  if (text === '**' || ownExtent(text) !== undefined) return text as Scope;
+  const repository = parseRepository(text.endsWith('/**') ? text.slice(0, -3) : text);
+  if (repository === 'all' || repository.endsWith('/all'))
+    throw malformed('NAME', 'a scope cannot end in "all", which names the last leaf of a role');
   return text as Scope;
 }
 
-function stars(count: number): string {
-  return Array.from({ length: count }, () => '*').join('/');
+/** A scope on paths: a prefix, and behind it from `least` to `most` segments of any text. */
+interface Extent {
+  readonly prefix: string;
+  readonly least: number;
+  readonly most: number;
 }
 
-/** Patterns of `distrust`, `tenants`, `policy`, `reserved` and `attest~<name>`. */
-function ownPatterns(role: string): string[] | undefined {
-  if ((ownRoles as readonly string[]).includes(role)) return [`~${role}/*`];
-  if (role === reservedRole) return Array.from({ length: reservedDepth }, (_, i) => `~*${'/*'.repeat(i)}`);
+/** Of `distrust`, `tenants`, `policy`, `reserved` and `attest~<name>`; undefined for other names. */
+function ownExtent(role: string): Extent | undefined {
+  if ((ownRoles as readonly string[]).includes(role)) return { prefix: `~${role}/`, least: 1, most: 1 };
+  if (role === reservedRole) return { prefix: '~', least: 1, most: reservedDepth };
   const attest = /^attest~([a-z0-9]+(?:[._-][a-z0-9]+)*)$/.exec(role);
-  if (attest === null) return undefined;
-  return Array.from({ length: subtreeDepth }, (_, i) => `~attest/${attest[1]}/${stars(i + 1)}`);
+  return attest === null ? undefined : { prefix: `~attest/${attest[1]}/`, least: 1, most: subtreeDepth };
+}
+
+function extentOf(scope: Scope): Extent {
+  const own = ownExtent(scope);
+  if (own !== undefined) return own;
+  // A path has a repository and a reference: two segments at least.
+  if (scope === '**') return { prefix: '', least: 2, most: subtreeDepth };
+  if (scope.endsWith('/**')) return { prefix: scope.slice(0, -2), least: 1, most: subtreeDepth };
+  return { prefix: `${scope}/`, least: 1, most: 1 };
 }
 
 /** The role that holds a scope: `org`, `org~team`, `repo~team~app`. A purpose of the tenant's own is its own scope. */
 export function roleOfScope(scope: Scope): RoleName {
-  if (ownPatterns(scope) !== undefined) return scope as string as RoleName;
+  if (ownExtent(scope) !== undefined) return scope as string as RoleName;
   if (scope === '**') return 'org' as RoleName;
   const name = (text: string) => text.replaceAll('/', '~');
   return (scope.endsWith('/**') ? `org~${name(scope.slice(0, -3))}` : `repo~${name(scope)}`) as RoleName;
@@ -51,10 +69,12 @@ export function roleOfScope(scope: Scope): RoleName {
 export function scopeOfRole(role: string): Scope | undefined {
   const path = (text: string) => text.replaceAll('~', '/');
   try {
-    if (ownPatterns(role) !== undefined) return role as Scope;
+    if (ownExtent(role) !== undefined) return role as Scope;
     if (role === 'org') return '**' as Scope;
     if (role.startsWith('org~')) return parseScope(`${path(role.slice(4))}/**`);
-    if (role.startsWith('repo~')) return parseScope(path(role.slice(5)));
+    // A repository that is called like a purpose has no role: `policy` is the purpose.
+    if (role.startsWith('repo~') && ownExtent(role.slice(5)) === undefined)
+      return parseScope(path(role.slice(5)));
   } catch {
     return undefined;
   }
@@ -63,17 +83,22 @@ export function scopeOfRole(role: string): Scope | undefined {
 
 /** The path patterns of a scope, subtrees written out depth by depth. */
 export function patternsOf(scope: Scope): string[] {
-  const own = ownPatterns(scope);
-  if (own !== undefined) return own;
-  if (scope === '**') return Array.from({ length: subtreeDepth - 1 }, (_, i) => stars(i + 2));
-  if (!scope.endsWith('/**')) return [`${scope}/*`];
-  return Array.from({ length: subtreeDepth }, (_, i) => `${scope.slice(0, -3)}/${stars(i + 1)}`);
+  const { prefix, least, most } = extentOf(scope);
+  return Array.from({ length: most - least + 1 }, (_, i) => `${prefix}*${'/*'.repeat(least + i - 1)}`);
+}
+
+/** Whether a path matches one of the patterns of a scope. */
+export function covers(scope: Scope, path: string): boolean {
+  const { prefix, least, most } = extentOf(scope);
+  if (!path.startsWith(prefix)) return false;
+  const segments = path.slice(prefix.length).split('/').length;
+  return segments >= least && segments <= most;
 }
 
 /** Whether everything in `inner` is in `outer`. */
 export function contains(outer: Scope, inner: Scope): boolean {
   if (outer === inner) return true;
-  if (ownPatterns(inner) !== undefined || ownPatterns(outer) !== undefined) return false;
+  if (ownExtent(inner) !== undefined || ownExtent(outer) !== undefined) return false;
   if (outer === '**') return true;
   return (
     outer.endsWith('/**') && (`${inner}/`.startsWith(outer.slice(0, -2)) || inner === outer.slice(0, -3))
@@ -104,8 +129,12 @@ export function leafOf(role: string): RoleName {
  */
 export function isWellNamed(delegation: Delegation, delegator: string): boolean {
   const { name, paths } = delegation;
-  if (paths === undefined)
-    return delegation.hashPrefixes === undefined && name.startsWith(`${binPrefixOf(delegator)}-`);
+  if (paths === undefined) {
+    const prefix = `${binPrefixOf(delegator)}-`;
+    // Exactly a number behind the prefix: the bins of `repo~a-b` are no bins of `repo~a`.
+    const isBin = name.startsWith(prefix) && /^[0-9a-f]+$/.test(name.slice(prefix.length));
+    return delegation.hashPrefixes === undefined && delegator !== 'targets' && isBin;
+  }
   const isLeaf = name === leafOf(delegator);
   const scope = scopeOfRole(isLeaf ? delegator : name);
   if (scope === undefined || !delegation.terminating) return false;
@@ -130,6 +159,6 @@ export function orderOf(role: string, delegator: string): string {
   if (scope === undefined) throw malformed('LAYOUT', `role ${role} has no place in the layout`, role);
   if (scope === '**') return '8';
   // A subtree comes behind every repository and every deeper subtree.
-  if (scope.endsWith('/**')) return `7${String(99 - scope.split('/').length)}${scope}`;
+  if (scope.endsWith('/**')) return `7${String(999 - scope.split('/').length).padStart(3, '0')}${scope}`;
   return `6${scope}`;
 }
