@@ -1,3 +1,4 @@
+export { crossCheck, type CrossCheck, type TheirAnswer } from './cross-check.ts';
 export { ClientError, type ClientReason, type ErrorReason } from './error.ts';
 export type { Evidence, KeyEvidence, Link, Statement } from './evidence.ts';
 export { FolderSource } from './folder-source.ts';
@@ -11,6 +12,17 @@ export type { FetchMode } from './refresh.ts';
 export type { Source } from './source.ts';
 export type { StoredTrust, TrustChange, TrustStore } from './store.ts';
 export { fetchTarget, targetFileName } from './target-file.ts';
+export {
+  emptyTrust,
+  encodeTrust,
+  parseTrust,
+  resolveName,
+  withoutTenant,
+  withTenant,
+  type ResolvedName,
+  type TrustConfig,
+  type TrustedTenant,
+} from './trust.ts';
 export { Updater, type UpdaterOptions } from './updater.ts';
 export type { JudgementReason, Refused, Verdict, Verified } from './verdict.ts';
 export { verify, verifyLoaded, type Question } from './verify.ts';

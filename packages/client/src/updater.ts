@@ -62,6 +62,13 @@ export class Updater {
     return 'genesis' in this.#options.pin ? 'pinned' : 'file';
   }
 
+  get pin(): Pin {
+    return this.#options.pin;
+  }
+  get source(): Source {
+    return this.#options.source;
+  }
+
   /** Refreshes begun so far. */
   get flights(): number {
     return this.#flights;
@@ -166,8 +173,11 @@ export class Updater {
           snapshot: trusted.snapshotFloor?.file.envelope.bytes,
           roots: history.versions,
         };
-    if (sameFiles(change, stored) && change.roots.size === stored.roots.size) return stored;
-    const revision = await this.#options.store.commit(stored.revision, change);
+    const { store } = this.#options;
+    if (sameFiles(change, stored) && change.roots.size === stored.roots.size) {
+      return (await store.revision()) === stored.revision ? stored : undefined;
+    }
+    const revision = await store.commit(stored.revision, change);
     return revision === undefined ? undefined : { ...change, revision };
   }
 

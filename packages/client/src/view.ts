@@ -81,12 +81,25 @@ export class View {
 
   async #load(role: string, delegator: string, now: number): Promise<void> {
     if (this.trusted.role(role, delegator, now) !== undefined) return;
-    const ahead = this.#ahead.get(role);
-    this.#ahead.delete(role);
-    if (ahead === undefined && (await this.#loadStored(role, delegator, now))) return;
-    const bytes = await (ahead ?? this.#fetch(role));
-    this.trusted.updateRole(role, delegator, bytes, now);
-    await this.#store.saveRole(role, bytes);
+    if (!this.#ahead.has(role) && (await this.#loadStored(role, delegator, now))) return;
+    try {
+      const bytes = await this.#aheadOf(role, () => this.#fetch(role));
+      this.trusted.updateRole(role, delegator, bytes, now);
+      await this.#store.saveRole(role, bytes);
+    } finally {
+      this.#ahead.delete(role);
+    }
+  }
+
+  /** One fetch of a role at a time, whoever wants it. */
+  #aheadOf(role: string, fetch: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const running = this.#ahead.get(role);
+    if (running !== undefined) return running;
+    const bytes = fetch();
+    // Whoever awaits it hears of a failure; until then it is nobody's.
+    bytes.catch(() => {});
+    this.#ahead.set(role, bytes);
+    return bytes;
   }
 
   /** False where the stored file is absent, of another version, or no longer verifies: then it is fetched. */
@@ -102,7 +115,7 @@ export class View {
     }
   }
 
-  #fetch(role: string): Promise<Uint8Array> {
+  async #fetch(role: string): Promise<Uint8Array> {
     const { length, version } = this.trusted.listed(role);
     if (this.#source === undefined) {
       const message = `role ${role} is not in the store, and the network was ruled out`;
@@ -110,7 +123,12 @@ export class View {
     }
     const consistent = this.trusted.root.file.consistentSnapshot;
     const name = consistent ? servedName(role, version) : roleFileName(role);
-    return fetchRequired(this.#source, name, Math.min(length ?? limits.roleBytes, limits.roleBytes), role);
+    return await fetchRequired(
+      this.#source,
+      name,
+      Math.min(length ?? limits.roleBytes, limits.roleBytes),
+      role,
+    );
   }
 
   /**
@@ -124,12 +142,11 @@ export class View {
       const role = group.find((name) => listed.has(name));
       const entry = role === undefined ? undefined : listed.get(role);
       if (role === undefined || entry?.hashes === undefined) continue;
-      if (this.#ahead.has(role) || this.trusted.holds(role)) continue;
-      const bytes = this.#store
-        .role(role)
-        .then((stored) => (stored !== undefined && matches(stored, entry) ? stored : this.#fetch(role)));
-      bytes.catch(() => {});
-      this.#ahead.set(role, bytes);
+      if (this.trusted.holds(role)) continue;
+      void this.#aheadOf(role, async () => {
+        const stored = await this.#store.role(role);
+        return stored !== undefined && matches(stored, entry) ? stored : await this.#fetch(role);
+      });
     }
   }
 }
