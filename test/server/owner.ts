@@ -32,7 +32,9 @@ export function signerOf(privateKey: KeyObject, name: string): Signer {
 }
 
 export async function signed(content: JsonObject, signers: readonly Signer[]): Promise<string> {
-  return Buffer.from(encodeEnvelope(content, await signaturesOver(signingBytes(content), signers))).toString();
+  return Buffer.from(
+    encodeEnvelope(content, await signaturesOver(signingBytes(content), signers)),
+  ).toString();
 }
 
 export function publication(files: Record<string, string>): PublicationRequest {

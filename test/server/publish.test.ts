@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import type { Publication, Tenant, TenantState } from '@mandate/api';
-import { parseSnapshot, parseTargets, parseTimestamp, sha256Of, TrustedMetadata } from '@mandate/metadata';
+import type { TenantState } from '@mandate/api';
+import { parseSnapshot, parseTargets, parseTimestamp, sha256Of } from '@mandate/metadata';
 import { publication } from './owner.ts';
 import { backends, startService, type Service } from './service.ts';
 
@@ -64,7 +63,12 @@ for (const backend of backends) {
       assert.equal(state.body.state, 'live');
       assert.equal(state.body.genesis, owner.genesis);
       assert.deepEqual(
-        state.body.roles.map(({ name, version, threshold, delegator }) => [name, version, threshold, delegator]),
+        state.body.roles.map(({ name, version, threshold, delegator }) => [
+          name,
+          version,
+          threshold,
+          delegator,
+        ]),
         [
           ['org', 2, 1, 'targets'],
           ['reserved', 1, 1, 'targets'],

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { CreatedToken, Problem, Publication, PublicationRequest, Tenant } from '@mandate/api';
 import { defaultConfig, startServer, type RunningServer, type ServerConfig } from '@mandate/server';
 import { generateSealingKey, parseSealingKeys } from '@mandate/signing';
-import pg from 'pg';
+import { Client as DatabaseClient } from 'pg';
 import { needs } from '../support/needs.ts';
 import { Owner } from './owner.ts';
 
@@ -48,7 +48,10 @@ export class Client {
   }
 
   /** Reserves a tenant and publishes its first files. */
-  async tenant(path: string, roles: readonly string[]): Promise<{ owner: Owner; slug: string; first: Publication }> {
+  async tenant(
+    path: string,
+    roles: readonly string[],
+  ): Promise<{ owner: Owner; slug: string; first: Publication }> {
     const reserved = await this.call<Tenant>('POST', '/v1/tenants', { path });
     if (reserved.status !== 201) throw new Error(`tenant: ${JSON.stringify(reserved.body)}`);
     const owner = new Owner();
@@ -89,7 +92,7 @@ const embedded: Backend = {
 };
 
 async function asAdministrator(text: string): Promise<void> {
-  const client = new pg.Client({ connectionString: process.env['MANDATE_TEST_DATABASE_URL'] });
+  const client = new DatabaseClient({ connectionString: process.env['MANDATE_TEST_DATABASE_URL'] });
   await client.connect();
   try {
     await client.query(text);

@@ -1,6 +1,6 @@
 /** The HTTP face beside `/tuf`: the API, its description, health and metrics. */
 import { randomUUID } from 'node:crypto';
-import Router from '@koa/router';
+import { Router } from '@koa/router';
 import { endpoints, openApiDocument, problemMediaType, type Endpoint, type OperationId } from '@mandate/api';
 import Koa, { type Context } from 'koa';
 import { ServerError } from './error.ts';
@@ -65,7 +65,7 @@ export function createApp(options: AppOptions): Koa {
     context.set('X-Content-Type-Options', 'nosniff');
     try {
       await next();
-      const error = context.body == null ? missing(context.status) : undefined;
+      const error = context.body === undefined || context.body === null ? missing(context.status) : undefined;
       if (error !== undefined) writeProblem(context, error, log);
     } catch (error) {
       writeProblem(context, error, log);
@@ -74,7 +74,10 @@ export function createApp(options: AppOptions): Koa {
     const ms = performance.now() - start;
     if (operation === 'none') return;
     metrics.request(operation, context.status, ms / 1000);
-    log.info({ requestId, operation, path: context.path, status: context.status, tokenId, ms: Math.round(ms) }, 'request');
+    log.info(
+      { requestId, operation, path: context.path, status: context.status, tokenId, ms: Math.round(ms) },
+      'request',
+    );
   });
 
   const router = new Router();

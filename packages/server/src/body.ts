@@ -1,6 +1,6 @@
 /** Reading a JSON body: limited before it is read, parsed once by its schema. */
 import type { IncomingMessage } from 'node:http';
-import getRawBody from 'raw-body';
+import { getRawBody } from 'raw-body';
 import { z } from 'zod';
 import { ServerError } from './error.ts';
 
@@ -9,7 +9,11 @@ function isJson(contentType: string | undefined): boolean {
 }
 
 /** @throws ServerError UNSUPPORTED_MEDIA_TYPE, TOO_LARGE, TIMEOUT or MALFORMED. */
-export async function readJson<T>(request: IncomingMessage, schema: z.ZodType<T>, maxBytes: number): Promise<T> {
+export async function readJson<T>(
+  request: IncomingMessage,
+  schema: z.ZodType<T>,
+  maxBytes: number,
+): Promise<T> {
   if (!isJson(request.headers['content-type'])) {
     throw new ServerError('UNSUPPORTED_MEDIA_TYPE', 'send the body as Content-Type: application/json');
   }
@@ -26,7 +30,10 @@ export async function readJson<T>(request: IncomingMessage, schema: z.ZodType<T>
   }
   const result = schema.safeParse(value);
   if (!result.success) {
-    throw new ServerError('MALFORMED', `the body is not as the API describes it: ${firstIssue(result.error)}`);
+    throw new ServerError(
+      'MALFORMED',
+      `the body is not as the API describes it: ${firstIssue(result.error)}`,
+    );
   }
   return result.data;
 }

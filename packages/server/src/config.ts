@@ -114,7 +114,8 @@ function sealingKeys(environment: Environment, name: string): SealingKeys | unde
 
 function operatorToken(environment: Environment, name: string): string | undefined {
   const text = secret(environment, name);
-  if (text !== undefined && !isToken(text)) throw wrong(name, 'mdt_<16 hex digits>_<43 base64url characters>');
+  if (text !== undefined && !isToken(text))
+    throw wrong(name, 'mdt_<16 hex digits>_<43 base64url characters>');
   return text;
 }
 
@@ -152,15 +153,20 @@ export function configFrom(environment: Environment): ServerConfig {
     poolSize: integer(environment, 'MANDATE_POOL_SIZE', 2, 200) ?? defaultConfig.poolSize,
     cacheBytes: integer(environment, 'MANDATE_CACHE_BYTES', 1_048_576, 2 ** 40) ?? defaultConfig.cacheBytes,
     maxAgeMs: seconds('MANDATE_MAX_AGE', 30 * 86_400) ?? defaultConfig.maxAgeMs,
-    timestampLifetimeMs: seconds('MANDATE_TIMESTAMP_LIFETIME', 365 * 86_400) ?? defaultConfig.timestampLifetimeMs,
-    snapshotLifetimeMs: seconds('MANDATE_SNAPSHOT_LIFETIME', 365 * 86_400) ?? defaultConfig.snapshotLifetimeMs,
+    timestampLifetimeMs:
+      seconds('MANDATE_TIMESTAMP_LIFETIME', 365 * 86_400) ?? defaultConfig.timestampLifetimeMs,
+    snapshotLifetimeMs:
+      seconds('MANDATE_SNAPSHOT_LIFETIME', 365 * 86_400) ?? defaultConfig.snapshotLifetimeMs,
     requestTimeoutMs: seconds('MANDATE_REQUEST_TIMEOUT', 3_600) ?? defaultConfig.requestTimeoutMs,
     stopTimeoutMs: seconds('MANDATE_STOP_TIMEOUT', 3_600) ?? defaultConfig.stopTimeoutMs,
   };
   if (config.databaseUrl !== undefined && config.sealingKeys === undefined) {
     throw wrong('MANDATE_SEALING_KEY', 'is needed with DATABASE_URL; every process needs the same one');
   }
-  if (config.timestampLifetimeMs < config.maxAgeMs || config.snapshotLifetimeMs < config.timestampLifetimeMs) {
+  if (
+    config.timestampLifetimeMs < config.maxAgeMs ||
+    config.snapshotLifetimeMs < config.timestampLifetimeMs
+  ) {
     throw wrong(
       'MANDATE_TIMESTAMP_LIFETIME',
       'at least MANDATE_MAX_AGE, and at most MANDATE_SNAPSHOT_LIFETIME',

@@ -99,7 +99,10 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
         rows.map(({ id }) => id),
       );
       const byTenant = Map.groupBy(keys, ({ tenantId }) => tenantId);
-      return { status: 200, body: { tenants: rows.map((row) => tenantAnswer(row, byTenant.get(row.id) ?? [])) } };
+      return {
+        status: 200,
+        body: { tenants: rows.map((row) => tenantAnswer(row, byTenant.get(row.id) ?? [])) },
+      };
     },
 
     async getTenant({ caller, parameters }) {
@@ -107,13 +110,19 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       await tenant.catchUp();
       const row = await findTenant(database, tenant.slug);
       if (row === undefined) throw notFound('tenant');
-      return { status: 200, body: { ...(await answerOf(row)), ...(await tenantStateOf(tenant, context.files)) } };
+      return {
+        status: 200,
+        body: { ...(await answerOf(row)), ...(await tenantStateOf(tenant, context.files)) },
+      };
     },
 
     async publish({ caller, parameters, message }) {
       const { tenant, writer } = await readable(caller, parameters['slug']);
       if (!hasGrant(caller, tenant.id, 'publisher')) {
-        throw new ServerError('FORBIDDEN', `the token may read tenant ${tenant.path}, not publish; ask its owner`);
+        throw new ServerError(
+          'FORBIDDEN',
+          `the token may read tenant ${tenant.path}, not publish; ask its owner`,
+        );
       }
       // Only now: a body is read from those alone who may send one.
       const request = await readJson(message, publicationRequestSchema, apiLimits.publicationBytes);

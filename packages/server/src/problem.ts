@@ -81,7 +81,9 @@ function isOutage(error: unknown): boolean {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   return (
     /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|08...|57P..|53...)$/.test(code) ||
-    /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout)/.test(error.message)
+    /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout)/.test(
+      error.message,
+    )
   );
 }
 

@@ -34,7 +34,10 @@ export const serverVersion = '0.1.0';
 const maxHeaderBytes = 16_384;
 const maxHeaders = 100;
 
-async function open(config: ServerConfig, log: Logger): Promise<{ database: Database; folder: DataFolder | undefined }> {
+async function open(
+  config: ServerConfig,
+  log: Logger,
+): Promise<{ database: Database; folder: DataFolder | undefined }> {
   if (config.databaseUrl !== undefined) {
     const database = openPostgres({
       url: config.databaseUrl,
@@ -76,7 +79,8 @@ async function run(
   folder: DataFolder | undefined,
 ): Promise<RunningServer> {
   const sealing = config.sealingKeys ?? folder?.sealingKeys();
-  if (sealing === undefined) throw new ServerError('CONFIGURATION', 'MANDATE_SEALING_KEY: is needed with DATABASE_URL');
+  if (sealing === undefined)
+    throw new ServerError('CONFIGURATION', 'MANDATE_SEALING_KEY: is needed with DATABASE_URL');
   await migrate(database);
   if (config.operatorToken !== undefined) await ensureOperator(database, config.operatorToken);
   const first = folder && (await createFirstOperator(database));
@@ -105,7 +109,13 @@ async function run(
       if (snapshot !== undefined) {
         store.put(tenant.id, 'snapshot', snapshot.version, snapshot.bytes, snapshot.sha256);
       }
-      store.advance(tenant.slug, tenant.id, next.head.serial, next.head.rootVersion, next.head.timestampBytes);
+      store.advance(
+        tenant.slug,
+        tenant.id,
+        next.head.serial,
+        next.head.rootVersion,
+        next.head.timestampBytes,
+      );
       metrics.group(next.publications.length);
     },
   });
@@ -165,7 +175,8 @@ async function run(
   await listen(server, config);
   void renewal.run();
   const { port } = server.address() as AddressInfo;
-  const url = config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  const url =
+    config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
   log.info({ url, embedded: database.embedded }, 'serving');
 
   return {

@@ -55,7 +55,10 @@ function requireListed(targets: readonly NewTarget[], accepted: AcceptedPublicat
       return entry?.length === bytes.length && entry.hashes.sha256 === sha256;
     });
     if (listed) continue;
-    throw new ServerError('MALFORMED', `target ${path}: no role of this publication lists a file of this content`);
+    throw new ServerError(
+      'MALFORMED',
+      `target ${path}: no role of this publication lists a file of this content`,
+    );
   }
 }
 
@@ -90,7 +93,11 @@ export async function checkSubmission(
 /**
  * As `checkSubmission`; a refusal counts only against what the database has now, since other processes publish too.
  */
-export async function checkFresh(tenant: Tenant, submission: Submission, now: number): Promise<AcceptedPublication> {
+export async function checkFresh(
+  tenant: Tenant,
+  submission: Submission,
+  now: number,
+): Promise<AcceptedPublication> {
   try {
     return await checkSubmission(tenant, submission, now);
   } catch (error) {

@@ -46,7 +46,11 @@ export class Tenant {
   }
 
   async signers(): Promise<OnlineSigners> {
-    this.#signers ??= new OnlineSigners(this.slug, await onlineKeysOf(this.#database, this.id), this.#sealing);
+    this.#signers ??= new OnlineSigners(
+      this.slug,
+      await onlineKeysOf(this.#database, this.id),
+      this.#sealing,
+    );
     return this.#signers;
   }
 

@@ -78,7 +78,8 @@ export async function createFirstOperator(database: Database): Promise<CreatedTo
 /** Makes sure that a token from the configuration is an operator. */
 export async function ensureOperator(database: Database, token: string): Promise<void> {
   const [, id, secret] = form.exec(token) ?? [];
-  if (id === undefined || secret === undefined) throw new ServerError('CONFIGURATION', 'an operator token is mdt_...');
+  if (id === undefined || secret === undefined)
+    throw new ServerError('CONFIGURATION', 'an operator token is mdt_...');
   await upsertOperator(database, id, hashOf(secret), 'configured operator');
 }
 

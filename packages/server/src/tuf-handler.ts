@@ -20,11 +20,7 @@ export interface TufHandlerOptions {
   readonly store: TufStore;
   readonly onRead: (kind: TufKind, status: number) => void;
   /** Answers what is not a file with a problem document. */
-  readonly refuse: (
-    request: IncomingMessage,
-    response: ServerResponse,
-    error: unknown,
-  ) => void;
+  readonly refuse: (request: IncomingMessage, response: ServerResponse, error: unknown) => void;
   readonly notFound: () => Error;
   readonly methodNotAllowed: () => Error;
 }
@@ -35,7 +31,12 @@ export type TufHandler = (request: IncomingMessage, response: ServerResponse) =>
 export function createTufHandler(options: TufHandlerOptions): TufHandler {
   const { store, onRead, refuse } = options;
 
-  function send(request: IncomingMessage, response: ServerResponse, kind: TufKind, form: Representation): void {
+  function send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    kind: TufKind,
+    form: Representation,
+  ): void {
     const wanted = request.headers['if-none-match'];
     if (wanted !== undefined && isMatch(wanted, form.etag)) {
       response.writeHead(304, headersWithoutContent(form));
@@ -136,7 +137,9 @@ function encodingOf(request: IncomingMessage): Encoding {
 
 /** Weak comparison (RFC 9110 section 13.1.2). */
 function isMatch(wanted: string, etag: string): boolean {
-  return wanted === etag || wanted.split(',').some((one) => ['*', etag].includes(one.trim().replace(/^W\//, '')));
+  return (
+    wanted === etag || wanted.split(',').some((one) => ['*', etag].includes(one.trim().replace(/^W\//, '')))
+  );
 }
 
 /** A 304 has the headers of a 200 but those about content (RFC 9110 section 15.4.5). */

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AcceptedPublication } from '@mandate/metadata';
-import pg from 'pg';
+import { DatabaseError } from 'pg';
 import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
@@ -322,11 +322,14 @@ export class TenantWriter {
 }
 
 function isUsedId(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === 'publication_pkey';
+  return error instanceof DatabaseError && error.code === '23505' && error.constraint === 'publication_pkey';
 }
 
 function usedId(): ServerError {
-  return new ServerError('CONFLICT', 'another publication has this id; choose a new UUID for each publication');
+  return new ServerError(
+    'CONFLICT',
+    'another publication has this id; choose a new UUID for each publication',
+  );
 }
 
 function noRoom(): ServerError {

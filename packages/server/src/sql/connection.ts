@@ -4,16 +4,22 @@
  */
 import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
-import pg from 'pg';
+import {
+  Pool,
+  TypeOverrides,
+  type QueryConfig,
+  type QueryResult,
+  type QueryResultRow,
+} from 'pg';
 import { ServerError } from '../error.ts';
 
 /** A pool or a client inside a transaction. */
 export interface Queryable {
-  query<R extends pg.QueryResultRow>(config: pg.QueryConfig): Promise<pg.QueryResult<R>>;
+  query<R extends QueryResultRow>(config: QueryConfig): Promise<QueryResult<R>>;
 }
 
 export interface Database extends Queryable {
-  readonly pool: pg.Pool;
+  readonly pool: Pool;
   /** One process, one session, no other writer. */
   readonly embedded: boolean;
   close(): Promise<void>;
@@ -22,8 +28,8 @@ export interface Database extends Queryable {
 const int8 = 20;
 
 /** `bigint` columns hold versions, serials and milliseconds: all below 2^53. */
-function columnTypes(): pg.TypeOverrides {
-  const types = new pg.TypeOverrides();
+function columnTypes(): TypeOverrides {
+  const types = new TypeOverrides();
   types.setTypeParser(int8, Number);
   return types;
 }
@@ -37,7 +43,7 @@ export interface PostgresOptions {
 }
 
 export function openPostgres(options: PostgresOptions): Database {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: options.url,
     max: options.poolSize,
     types: columnTypes(),
@@ -61,13 +67,13 @@ export function openPostgres(options: PostgresOptions): Database {
 
 export async function openEmbedded(folder: string): Promise<Database> {
   const engine = await PGlite.create(folder);
-  const pool = new pg.Pool({
+  const pool = new Pool({
     ...createPgConfig(engine),
     max: 1,
     // The pool must not end its one client: the session lives as long as the engine.
     idleTimeoutMillis: 0,
     types: columnTypes(),
-  } as pg.PoolConfig);
+  });
   return {
     pool,
     embedded: true,
@@ -97,7 +103,10 @@ function isRefusal(error: unknown): boolean {
  * @throws ServerError ROLLED_BACK when the database answers COMMIT with ROLLBACK, which node-postgres resolves;
  * OUTCOME_UNKNOWN when the connection breaks while COMMIT is under way; whatever `work` throws, rolled back.
  */
-export async function transaction<T>(database: Database, work: (client: Queryable) => Promise<T>): Promise<T> {
+export async function transaction<T>(
+  database: Database,
+  work: (client: Queryable) => Promise<T>,
+): Promise<T> {
   const client = await database.pool.connect();
   // Without a listener a connection that breaks here would end the process; the query under way rejects anyway.
   const ignore = (): void => {};

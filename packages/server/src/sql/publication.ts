@@ -44,7 +44,11 @@ export interface NewHead {
 }
 
 /** Bytes of many files as one binary parameter, and where each begins. */
-function packed(files: readonly { bytes: Uint8Array }[]): { bytes: Buffer; starts: number[]; lengths: number[] } {
+function packed(files: readonly { bytes: Uint8Array }[]): {
+  bytes: Buffer;
+  starts: number[];
+  lengths: number[];
+} {
   const lengths = files.map((file) => file.bytes.length);
   let start = 1;
   const starts = lengths.map((length) => {

@@ -51,7 +51,11 @@ export async function insertToken(database: Database, token: NewToken): Promise<
     await client.query({
       text: `INSERT INTO api_grant (token_id, tenant_id, level)
              SELECT $1, * FROM unnest($2::bigint[], $3::text[])`,
-      values: [token.id, token.grants.map((grant) => grant.tenantId), token.grants.map((grant) => grant.level)],
+      values: [
+        token.id,
+        token.grants.map((grant) => grant.tenantId),
+        token.grants.map((grant) => grant.level),
+      ],
     });
   });
 }
