@@ -139,3 +139,38 @@ export async function startService(settings: Partial<ServerConfig>): Promise<Ser
   const server = await startServer(config, { write: (line) => log.push(line) });
   return { server, config, operator: new Client(server.url, config.operatorToken ?? ''), log };
 }
+
+/** The same tests on every backend, each with a service of its own. */
+export function describeService(
+  title: string,
+  define: (current: () => Service, backend: Backend) => void,
+  settings: Partial<ServerConfig> = {},
+): void {
+  for (const backend of backends) {
+    describe(`${title}, ${backend.name}`, () => {
+      let service: Service | undefined;
+      let drop: (() => Promise<void>) | undefined;
+
+      before(async function () {
+        backend.prepare(this);
+        const database = await backend.database();
+        drop = database.drop;
+        service = await startService({ ...database.config, ...settings });
+      });
+
+      after(async () => {
+        await service?.server.close();
+        await drop?.();
+      });
+
+      define(() => service as Service, backend);
+    });
+  }
+}
+
+/** A file as served. */
+export async function servedFile(url: string, slug: string, name: string): Promise<Buffer> {
+  const response = await fetch(`${url}/tuf/${slug}/metadata/${name}`);
+  if (response.status !== 200) throw new Error(`${name}: ${response.status}`);
+  return Buffer.from(await response.arrayBuffer());
+}

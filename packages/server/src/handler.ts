@@ -64,7 +64,9 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
   const { database, registry, tokens } = context;
 
   async function readable(caller: Caller, slug: string | undefined): Promise<OpenTenant> {
-    const open = await registry.find(slug ?? '');
+    // Decided by the grants alone, before anything is looked up: the time to refuse tells nothing either.
+    const granted = caller.operator || [...caller.grants.values()].some(({ tenant }) => tenant === slug);
+    const open = granted ? await registry.find(slug ?? '') : undefined;
     if (open === undefined || !mayRead(caller, open.tenant.id)) throw notFound('tenant');
     return open;
   }

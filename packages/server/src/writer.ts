@@ -5,13 +5,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AcceptedPublication } from '@mandate/metadata';
-import { DatabaseError } from 'pg';
 import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
 import { lostRace, repeated, standingOf, type Member, type Outcome } from './member.ts';
 import type { RoleFiles } from './role-file.ts';
-import { inOrder, transaction, type Database } from './sql/connection.ts';
+import { inOrder, isUniqueViolation, transaction, type Database } from './sql/connection.ts';
 import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
 import { findPublications, insertHead, insertRare } from './sql/publication.ts';
@@ -347,7 +346,7 @@ export class TenantWriter {
 }
 
 function isUsedId(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === '23505' && error.constraint === 'publication_pkey';
+  return isUniqueViolation(error, 'publication_pkey');
 }
 
 function usedId(): ServerError {

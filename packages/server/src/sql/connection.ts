@@ -80,16 +80,21 @@ export async function openEmbedded(folder: string): Promise<Database> {
   };
 }
 
+/** The embedded engine has an error class of its own, with the same fields. */
+function sqlStateOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+  return sqlStateOf(error) === '23505' && (error as { constraint?: unknown }).constraint === constraint;
+}
+
 /** The server said no, and is still there: what was asked did not happen. */
 function isRefusal(error: unknown): boolean {
-  // Classes 08 and 57P, and 40003, are about the connection or the server going away.
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    /^[0-9A-Z]{5}$/.test(error.code) &&
-    !/^(?:08|57P|40003)/.test(error.code)
-  );
+  const state = sqlStateOf(error);
+  // Classes 08 and 57P, and 40003, are about the connection or the server going away. EPIPE has five letters too.
+  return state !== undefined && state !== 'EPIPE' && !/^(?:08|57P|40003)/.test(state);
 }
 
 /**
