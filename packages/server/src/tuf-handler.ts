@@ -71,8 +71,8 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
     if (folder !== 'targets') return undefined;
     const [, parent, sha256, base] = targetForm.exec(name) ?? [];
     if (sha256 === undefined || base === undefined) return undefined;
-    const path = parent === undefined ? base : `${parent}/${base}`;
-    return isTargetPath(path) ? store.target(live.id, path, sha256) : undefined;
+    const target = parent === undefined ? base : `${parent}/${base}`;
+    return isTargetPath(target) ? store.target(live.id, target, sha256) : undefined;
   }
 
   return (request, response) => {
