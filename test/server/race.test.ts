@@ -1,5 +1,6 @@
 /** Every race that SQL guards, forced. */
 import assert from 'node:assert/strict';
+import type { Publication } from '@mandate/api';
 import { parseTargets } from '@mandate/metadata';
 import { Client as DatabaseClient } from 'pg';
 import { requireAll, requireChain, type AuditRow } from './audit.ts';
@@ -68,6 +69,16 @@ describe('races, PostgreSQL', () => {
     return () => count;
   }
 
+  /** As a process sees it that has nothing in memory. */
+  async function requireStored(given: readonly Publication[]): Promise<void> {
+    const fresh = await startService({ ...service.config, port: 0 });
+    try {
+      await requireAll(fresh.server.url, slug, given);
+    } finally {
+      await fresh.server.close();
+    }
+  }
+
   async function publishAll(): Promise<void> {
     const texts = await Promise.all(roles.map(async (role) => [role, await owner.advance(role)] as const));
     const answers = await Promise.all(
@@ -78,7 +89,7 @@ describe('races, PostgreSQL', () => {
       [201, 201, 201],
     );
     const given = answers.map(({ body }) => body);
-    await requireAll(service.server.url, slug, given);
+    await requireStored(given);
     for (const [role, text] of texts) {
       const version = parseTargets(Buffer.from(text)).version;
       assert.equal((await servedFile(service.server.url, slug, `${version}.${role}.json`)).toString(), text);
@@ -110,7 +121,7 @@ describe('races, PostgreSQL', () => {
     assert.equal(happened(), 1);
     assert.ok(answer.status === 200 || answer.status === 201, JSON.stringify(answer.body));
     assert.equal(await commits(), before + 1, 'committed once');
-    await requireAll(service.server.url, slug, [answer.body]);
+    await requireStored([answer.body]);
   });
 
   it('a leader whose lease was stolen commits nothing', async () => {
@@ -156,7 +167,7 @@ describe('races, PostgreSQL', () => {
       const answer = await service.operator.publish(slug, publication({ org: await owner.advance('org') }));
       assert.equal(happened(), 1);
       assert.equal(answer.status, 201);
-      await requireAll(service.server.url, slug, [
+      await requireStored([
         answer.body,
         { ...answer.body, versions: { 'repo~a': parseTargets(Buffer.from(text)).version } },
       ]);
