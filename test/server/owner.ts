@@ -109,6 +109,11 @@ export class Owner {
     return withTargets(nextVersion(content, this.#expires), targets);
   }
 
+  /** The version after `content`, with these targets added. */
+  nextOf(content: JsonObject, targets: ReadonlyMap<string, NewTarget>): JsonObject {
+    return withTargets(nextVersion(content, this.#expires), targets);
+  }
+
   /** Publishes nothing: the next version of `role`, kept and signed. */
   async advance(role: string, targets: ReadonlyMap<string, NewTarget> = new Map()): Promise<string> {
     this.content.set(role, this.next(role, targets));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { CreatedToken, Problem, Publication, PublicationRequest, Tenant } from '@mandate/api';
 import { defaultConfig, startServer, type RunningServer, type ServerConfig } from '@mandate/server';
 import { generateSealingKey, parseSealingKeys } from '@mandate/signing';
-import pg from 'pg';
+import { Client as DatabaseClient } from 'pg';
 import { needs } from '../support/needs.ts';
 import { Owner } from './owner.ts';
 
@@ -92,7 +92,7 @@ const embedded: Backend = {
 };
 
 async function asAdministrator(text: string): Promise<void> {
-  const client = new pg.Client({ connectionString: process.env['MANDATE_TEST_DATABASE_URL'] });
+  const client = new DatabaseClient({ connectionString: process.env['MANDATE_TEST_DATABASE_URL'] });
   await client.connect();
   try {
     await client.query(text);
@@ -138,4 +138,39 @@ export async function startService(settings: Partial<ServerConfig>): Promise<Ser
   const config: ServerConfig = { ...defaultConfig, port: 0, operatorToken, ...settings };
   const server = await startServer(config, { write: (line) => log.push(line) });
   return { server, config, operator: new Client(server.url, config.operatorToken ?? ''), log };
+}
+
+/** The same tests on every backend, each with a service of its own. */
+export function describeService(
+  title: string,
+  define: (current: () => Service, backend: Backend) => void,
+  settings: Partial<ServerConfig> = {},
+): void {
+  for (const backend of backends) {
+    describe(`${title}, ${backend.name}`, () => {
+      let service: Service | undefined;
+      let drop: (() => Promise<void>) | undefined;
+
+      before(async function () {
+        backend.prepare(this);
+        const database = await backend.database();
+        drop = database.drop;
+        service = await startService({ ...database.config, ...settings });
+      });
+
+      after(async () => {
+        await service?.server.close();
+        await drop?.();
+      });
+
+      define(() => service as Service, backend);
+    });
+  }
+}
+
+/** A file as served. */
+export async function servedFile(url: string, slug: string, name: string): Promise<Buffer> {
+  const response = await fetch(`${url}/tuf/${slug}/metadata/${name}`);
+  if (response.status !== 200) throw new Error(`${name}: ${response.status}`);
+  return Buffer.from(await response.arrayBuffer());
 }

@@ -40,7 +40,11 @@ export interface CreatedToken extends Token {
 const grantSchema = z.strictObject({ tenant: z.string().min(1).max(512), level: z.enum(grantLevels) });
 
 export const createTokenRequestSchema: z.ZodType<CreateTokenRequest> = z.strictObject({
-  label: z.string().min(1).max(apiLimits.labelLength),
+  label: z
+    .string()
+    .min(1)
+    .max(apiLimits.labelLength)
+    .regex(/^\P{Cc}*$/u, 'no control characters'),
   operator: z.boolean().exactOptional(),
   grants: z.array(grantSchema).max(100).exactOptional(),
   expiresInSeconds: z

@@ -1,7 +1,14 @@
 /** The HTTP face beside `/tuf`: the API, its description, health and metrics. */
 import { randomUUID } from 'node:crypto';
-import Router from '@koa/router';
-import { endpoints, openApiDocument, problemMediaType, type Endpoint, type OperationId } from '@mandate/api';
+import { Router } from '@koa/router';
+import {
+  apiLimits,
+  endpoints,
+  openApiDocument,
+  problemMediaType,
+  type Endpoint,
+  type OperationId,
+} from '@mandate/api';
 import Koa, { type Context } from 'koa';
 import { ServerError } from './error.ts';
 import type { ApiHandler } from './handler.ts';
@@ -47,8 +54,9 @@ function writeProblem(context: AppContext, error: unknown, log: Logger): void {
   context.type = problemMediaType;
   if (problem.status === 401) context.set('WWW-Authenticate', 'Bearer');
   if (problem.status === 503) context.set('Retry-After', '1');
-  // What is left of a body that was not read must not be taken for the next request.
-  if (!context.req.complete) context.set('Connection', 'close');
+  // A short body that was not read is skipped; a long one is not waited for.
+  const { 'content-length': length, 'transfer-encoding': chunked } = context.req.headers;
+  if (chunked !== undefined || Number(length ?? 0) > apiLimits.bodyBytes) context.set('Connection', 'close');
 }
 
 export function createApp(options: AppOptions): Koa {
@@ -65,7 +73,7 @@ export function createApp(options: AppOptions): Koa {
     context.set('X-Content-Type-Options', 'nosniff');
     try {
       await next();
-      const error = context.body == null ? missing(context.status) : undefined;
+      const error = context.body === undefined || context.body === null ? missing(context.status) : undefined;
       if (error !== undefined) writeProblem(context, error, log);
     } catch (error) {
       writeProblem(context, error, log);

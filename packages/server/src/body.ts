@@ -1,6 +1,6 @@
 /** Reading a JSON body: limited before it is read, parsed once by its schema. */
 import type { IncomingMessage } from 'node:http';
-import getRawBody from 'raw-body';
+import { getRawBody } from 'raw-body';
 import { z } from 'zod';
 import { ServerError } from './error.ts';
 

@@ -3,7 +3,6 @@
  * in its order; members neither see nor disturb each other.
  */
 import { hexOf, limits, sha256Of, snapshotEntry, type Root, type Targets } from '@mandate/metadata';
-import { delegatorChanges } from './delegator.ts';
 import { standingOf, type Member, type Standing } from './member.ts';
 import type { NewFile, NewTarget } from './sql/publication.ts';
 import { linesOf, type RoleEntry, type TenantHead } from './tenant-head.ts';
@@ -59,9 +58,8 @@ export class Group {
       const entry = this.#put(name, file, hexOf(digest));
       this.#grown += snapshotEntry(name, entry).length + 1;
     }
-    for (const [role, delegator] of delegatorChanges(accepted, (role) => this.#delegatorOf(role))) {
-      this.delegators.set(role, delegator);
-    }
+    for (const role of accepted.removed) this.#delegate(role, undefined);
+    for (const { name, delegator } of accepted.roles) this.#delegate(name, delegator);
     this.targets.push(...member.targets);
   }
 
@@ -70,8 +68,10 @@ export class Group {
     return linesOf(this.roles);
   }
 
-  #delegatorOf(role: string): string | undefined {
-    return this.delegators.has(role) ? this.delegators.get(role) : this.#head?.delegatorOf(role);
+  /** Notes who delegates to a role, where that is a change. */
+  #delegate(role: string, delegator: string | undefined): void {
+    if (this.#head?.delegatorOf(role) === delegator) this.delegators.delete(role);
+    else this.delegators.set(role, delegator);
   }
 
   #put(role: string, file: Root | Targets, sha256: string | undefined): RoleEntry {

@@ -8,10 +8,10 @@ import {
   type OperationId,
   type Tenant as TenantAnswer,
 } from '@mandate/api';
-import { parseTenantPath, tenantSlug } from '@mandate/metadata';
+import { parseTenantPath, tenantSlug, type AcceptedPublication } from '@mandate/metadata';
 import type { SealingKeys } from '@mandate/signing';
 import { readJson } from './body.ts';
-import { ServerError } from './error.ts';
+import { hasCode, ServerError } from './error.ts';
 import { publicationOf } from './member.ts';
 import { createOnlineKeys, onlineKeysOf } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
@@ -26,7 +26,7 @@ import {
   type TenantRow,
 } from './sql/tenant.ts';
 import { deleteToken } from './sql/token.ts';
-import { checkFresh, memberOf, parseSubmission } from './submission.ts';
+import { checkFresh, parseSubmission } from './submission.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
 import { tenantStateOf } from './tenant-state.ts';
 import { createToken, hasGrant, mayRead, tokenOf, type Caller, type TokenReader } from './token.ts';
@@ -64,7 +64,9 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
   const { database, registry, tokens } = context;
 
   async function readable(caller: Caller, slug: string | undefined): Promise<OpenTenant> {
-    const open = await registry.find(slug ?? '');
+    // Decided by the grants alone, before anything is looked up: the time to refuse tells nothing either.
+    const granted = caller.operator || [...caller.grants.values()].some(({ tenant }) => tenant === slug);
+    const open = granted ? await registry.find(slug ?? '') : undefined;
     if (open === undefined || !mayRead(caller, open.tenant.id)) throw notFound('tenant');
     return open;
   }
@@ -127,19 +129,25 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       // Only now: a body is read from those alone who may send one.
       const request = await readJson(message, publicationRequestSchema, apiLimits.publicationBytes);
       const submission = parseSubmission(request);
-      const deadline = context.now() + context.publicationTimeoutMs;
+      let accepted: AcceptedPublication;
       try {
-        const accepted = await checkFresh(tenant, submission, context.now());
-        const outcome = await writer.submit(memberOf(submission, accepted, caller.tokenId, deadline));
-        return { status: outcome.fresh ? 201 : 200, body: outcome.publication };
+        accepted = await checkFresh(tenant, submission, context.now());
       } catch (error) {
-        if (!(error instanceof ServerError && error.code === 'CONFLICT')) throw error;
-        // The same publication again, long after it went live: its versions are the past by now.
+        if (!hasCode(error, 'CONFLICT')) throw error;
+        // The same publication again, some time after it went live: its versions are the past by now.
         const [row] = await findPublications(database, [submission.id]);
         const isSame = row?.tenantId === tenant.id && row.digest.equals(submission.digest);
         if (row === undefined || !isSame) throw error;
         return { status: 200, body: publicationOf(row) };
       }
+      const deadline = context.now() + context.publicationTimeoutMs;
+      const { fresh, publication } = await writer.submit({
+        ...submission,
+        accepted,
+        actor: caller.tokenId,
+        deadline,
+      });
+      return { status: fresh ? 201 : 200, body: publication };
     },
 
     async getPublication({ caller, parameters }) {

@@ -11,8 +11,8 @@ import {
   timestampText,
   type Digest,
 } from '@mandate/metadata';
-import type { Signer } from '@mandate/signing';
 import { ServerError } from './error.ts';
+import type { OnlineSigner } from './online-key.ts';
 
 export interface NewSnapshot {
   readonly version: number;
@@ -24,7 +24,7 @@ export interface NewSnapshot {
   readonly closing: string;
 }
 
-async function sign(text: string, signers: readonly Signer[]): Promise<Buffer> {
+async function sign(text: string, signers: readonly OnlineSigner[]): Promise<Buffer> {
   const message = Buffer.from(text);
   const signatures = await Promise.all(
     signers.map(async (signer) => ({ keyId: signer.keyId, sig: await signer.sign(message) })),
@@ -34,7 +34,7 @@ async function sign(text: string, signers: readonly Signer[]): Promise<Buffer> {
 
 export interface OnlineFileContext {
   readonly genesis: Digest;
-  readonly signers: readonly Signer[];
+  readonly signers: readonly OnlineSigner[];
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly lifetimeMs: number;

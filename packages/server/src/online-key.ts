@@ -1,8 +1,9 @@
 /** The snapshot and timestamp keys of a tenant: made here, stored sealed, used here alone. */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
 import type { OnlineKeys } from '@mandate/api';
-import { keyIdOf, type Root } from '@mandate/metadata';
-import { sealKey, signerFromKeyObject, unsealKey, type SealingKeys, type Signer } from '@mandate/signing';
+import { keyIdOf, type KeyId, type Root } from '@mandate/metadata';
+import { sealKey, signerFromKeyObject, unsealKey, type SealingKeys } from '@mandate/signing';
 import { ServerError } from './error.ts';
 import type { KeyPurpose, OnlineKeyRow } from './sql/tenant.ts';
 
@@ -32,25 +33,40 @@ export function onlineKeysOf(rows: readonly Pick<OnlineKeyRow, 'purpose' | 'keyI
   return { snapshot: newest('snapshot'), timestamp: newest('timestamp') };
 }
 
+/** An opened Ed25519 key. */
+export interface OnlineSigner {
+  readonly keyId: KeyId;
+  sign(message: Uint8Array): Uint8Array | Promise<Uint8Array>;
+}
+
+/** Above it a signature takes long enough to be worth another thread; below, handing it over costs more than it. */
+const otherThreadBytes = 65_536;
+const signOnOtherThread = promisify(sign);
+
+function onlineSigner(privateKey: KeyObject, keyId: KeyId): OnlineSigner {
+  return {
+    keyId,
+    sign: (message) =>
+      message.length < otherThreadBytes
+        ? sign(null, message, privateKey)
+        : signOnOtherThread(null, message, privateKey),
+  };
+}
+
 /** The opened keys of one tenant. */
 export class OnlineSigners {
-  readonly #signers: ReadonlyMap<KeyPurpose, readonly Signer[]>;
+  readonly #signers: ReadonlyMap<KeyPurpose, readonly OnlineSigner[]>;
 
   /** @throws SigningError where a sealed key does not open. */
   constructor(slug: string, rows: readonly OnlineKeyRow[], sealing: SealingKeys) {
-    this.#signers = new Map(
-      purposes.map((purpose) => [
-        purpose,
-        rows
-          .filter((row) => row.purpose === purpose)
-          .map((row) =>
-            signerFromKeyObject(
-              unsealKey(row.sealed, sealing, { tenant: slug, role: purpose }),
-              `service:${slug}/${purpose}`,
-            ),
-          ),
-      ]),
-    );
+    const signersFor = (purpose: KeyPurpose): OnlineSigner[] =>
+      rows
+        .filter((row) => row.purpose === purpose)
+        .map((row) => {
+          const privateKey = unsealKey(row.sealed, sealing, { tenant: slug, role: purpose });
+          return onlineSigner(privateKey, row.keyId as KeyId);
+        });
+    this.#signers = new Map(purposes.map((purpose) => [purpose, signersFor(purpose)]));
   }
 
   /**
@@ -58,7 +74,7 @@ export class OnlineSigners {
    *
    * @throws ServerError THRESHOLD_NOT_MET where the root asks for keys that are not here.
    */
-  for(root: Root, purpose: KeyPurpose): readonly Signer[] {
+  for(root: Root, purpose: KeyPurpose): readonly OnlineSigner[] {
     const { keys, threshold } = root.roles[purpose];
     const named = (this.#signers.get(purpose) ?? []).filter((signer) => keys.has(signer.keyId));
     if (named.length < threshold) {

@@ -11,7 +11,7 @@ import {
   type SubmittedFile,
 } from '@mandate/metadata';
 import { ServerError } from './error.ts';
-import { lostRace, type Member } from './member.ts';
+import { lostRace } from './member.ts';
 import type { NewTarget } from './sql/publication.ts';
 import type { Tenant } from './tenant.ts';
 
@@ -104,14 +104,4 @@ export async function checkFresh(
     if (!(await tenant.catchUp())) throw error;
     return checkSubmission(tenant, submission, now);
   }
-}
-
-/** What the writer needs of a checked submission. */
-export function memberOf(
-  submission: Submission,
-  accepted: AcceptedPublication,
-  actor: string,
-  deadline: number,
-): Omit<Member, 'resolve' | 'reject'> {
-  return { ...submission, accepted, actor, deadline };
 }

@@ -3,13 +3,13 @@
  * to a service like this one is for a `timestamp.json` that is in memory.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { limits } from '@mandate/metadata';
+import { limits, parseTargetPath } from '@mandate/metadata';
 import Negotiator from 'negotiator';
 import type { Encoding, Representation, ServedFile } from './served-file.ts';
 import type { LiveTenant, TufStore } from './tuf-store.ts';
 
 const prefix = '/tuf/';
-const versionedForm = /^([1-9][0-9]{0,15})\.(.+)\.json$/;
+const versionedForm = /^([1-9][0-9]{0,15})\.([a-z0-9][a-z0-9._~-]*)\.json$/;
 const targetForm = /^(?:(.+)\/)?([0-9a-f]{64})\.([^/]+)$/;
 const encodings: readonly Encoding[] = ['br', 'gzip', 'identity'];
 
@@ -71,7 +71,8 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
     if (folder !== 'targets') return undefined;
     const [, parent, sha256, base] = targetForm.exec(name) ?? [];
     if (sha256 === undefined || base === undefined) return undefined;
-    return store.target(live.id, parent === undefined ? base : `${parent}/${base}`, sha256);
+    const target = parent === undefined ? base : `${parent}/${base}`;
+    return isTargetPath(target) ? store.target(live.id, target, sha256) : undefined;
   }
 
   return (request, response) => {
@@ -116,6 +117,15 @@ function placeOf(url: string): { slug: string; path: string } | undefined {
     return { slug, path: rest.join('/') };
   } catch {
     return undefined;
+  }
+}
+
+function isTargetPath(path: string): boolean {
+  try {
+    parseTargetPath(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

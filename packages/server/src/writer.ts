@@ -5,16 +5,15 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AcceptedPublication } from '@mandate/metadata';
-import pg from 'pg';
 import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
 import { lostRace, repeated, standingOf, type Member, type Outcome } from './member.ts';
 import type { RoleFiles } from './role-file.ts';
-import { transaction, type Database } from './sql/connection.ts';
+import { inOrder, isUniqueViolation, transaction, type Database } from './sql/connection.ts';
 import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
-import { findPublications, insertHead } from './sql/publication.ts';
+import { findPublications, insertHead, insertRare } from './sql/publication.ts';
 import { TenantHead } from './tenant-head.ts';
 import type { Tenant } from './tenant.ts';
 
@@ -245,6 +244,24 @@ export class TenantWriter {
     }
   }
 
+  /** Of those that wait, the ones that the last commit left behind. */
+  async #answerLosers(): Promise<void> {
+    const headVersion = (role: string): number => this.#tenant.head?.versionOf(role) ?? 0;
+    const losers: Member[] = [];
+    for (const member of this.#queue.splice(0)) {
+      if (standingOf(member.accepted, headVersion) === 'behind') losers.push(member);
+      else this.#queue.push(member);
+    }
+    if (losers.length === 0) return;
+    try {
+      await this.#answerBehind(losers);
+    } catch (error) {
+      // The commit stands, and its members must hear so; the losers are looked at again.
+      this.#queue.unshift(...losers);
+      this.#context.onTrouble(this.#tenant, error);
+    }
+  }
+
   /** Members whose id was taken by another publication: out of the queue, so that the others can go again. */
   async #answerUsedIds(members: readonly Member[]): Promise<void> {
     const known = await findPublications(
@@ -269,19 +286,24 @@ export class TenantWriter {
     const root = group.root ?? (await files.root(this.#tenant.id, group.versionOf('root')));
     const kept = group.members.length === 0 ? await this.#currentSnapshot(now) : undefined;
     const built = await buildHead(this.#tenant, group, root, kept, settings, now);
+    const fence = {
+      lease,
+      holder: this.#holder,
+      serial: built.next.head.serial - 1,
+      keep: this.#queue.length > 0,
+      termMs: settings.leaseMs,
+      handoverMs,
+    };
+    // What is inserted without having passed the fence is rolled back.
     const held = await transaction(database, async (client) => {
-      const stillOurs = await passFence(client, {
-        lease,
-        holder: this.#holder,
-        serial: built.next.head.serial - 1,
-        keep: this.#queue.length > 0,
-        termMs: settings.leaseMs,
-        handoverMs,
-      });
-      await insertHead(client, built.next);
-      return stillOurs;
+      const [stillOurs] = await inOrder(database, [
+        (): Promise<boolean | void> => passFence(client, fence),
+        () => insertHead(client, built.next),
+        () => insertRare(client, built.next),
+      ]);
+      return stillOurs === true;
     });
-    this.#settle(group, built);
+    await this.#settle(group, built);
     return held;
   }
 
@@ -295,7 +317,7 @@ export class TenantWriter {
     return snapshot && { sha256: snapshot.sha256.toString('hex'), length: snapshot.length };
   }
 
-  #settle(group: Group, built: BuiltHead): void {
+  async #settle(group: Group, built: BuiltHead): Promise<void> {
     const { files, onCommit } = this.#context;
     const tenant = this.#tenant;
     const { head, publications } = built.next;
@@ -307,6 +329,8 @@ export class TenantWriter {
     }
     onCommit(tenant, built);
     this.#renewed();
+    // Losers hear of it before the winners: else one writer of a contended role could win every time.
+    await this.#answerLosers();
     for (const [i, member] of group.members.entries()) {
       member.resolve({
         fresh: true,
@@ -322,9 +346,7 @@ export class TenantWriter {
 }
 
 function isUsedId(error: unknown): boolean {
-  return (
-    error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === 'publication_pkey'
-  );
+  return isUniqueViolation(error, 'publication_pkey');
 }
 
 function usedId(): ServerError {

@@ -4,17 +4,17 @@
  */
 import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
-import pg from 'pg';
+import { Pool, TypeOverrides, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg';
 import { ServerError } from '../error.ts';
 
 /** A pool or a client inside a transaction. */
 export interface Queryable {
-  query<R extends pg.QueryResultRow>(config: pg.QueryConfig): Promise<pg.QueryResult<R>>;
+  query<R extends QueryResultRow>(config: QueryConfig): Promise<QueryResult<R>>;
 }
 
 export interface Database extends Queryable {
-  readonly pool: pg.Pool;
-  /** One process, one session, no other writer. */
+  readonly pool: Pool;
+  /** One process, one session, no other writer; one statement at a time. */
   readonly embedded: boolean;
   close(): Promise<void>;
 }
@@ -22,8 +22,8 @@ export interface Database extends Queryable {
 const int8 = 20;
 
 /** `bigint` columns hold versions, serials and milliseconds: all below 2^53. */
-function columnTypes(): pg.TypeOverrides {
-  const types = new pg.TypeOverrides();
+function columnTypes(): TypeOverrides {
+  const types = new TypeOverrides();
   types.setTypeParser(int8, Number);
   return types;
 }
@@ -37,12 +37,13 @@ export interface PostgresOptions {
 }
 
 export function openPostgres(options: PostgresOptions): Database {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: options.url,
     max: options.poolSize,
     types: columnTypes(),
     application_name: 'mandate',
     keepAlive: true,
+    pipeline: true,
     connectionTimeoutMillis: options.statementTimeoutMs,
     statement_timeout: options.statementTimeoutMs,
     // A process that hangs inside a transaction must not hold its tenant's lease row for ever.
@@ -61,13 +62,13 @@ export function openPostgres(options: PostgresOptions): Database {
 
 export async function openEmbedded(folder: string): Promise<Database> {
   const engine = await PGlite.create(folder);
-  const pool = new pg.Pool({
+  const pool = new Pool({
     ...createPgConfig(engine),
     max: 1,
     // The pool must not end its one client: the session lives as long as the engine.
     idleTimeoutMillis: 0,
     types: columnTypes(),
-  } as pg.PoolConfig);
+  });
   return {
     pool,
     embedded: true,
@@ -79,16 +80,42 @@ export async function openEmbedded(folder: string): Promise<Database> {
   };
 }
 
+/** The embedded engine has an error class of its own, with the same fields. */
+function sqlStateOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+  return sqlStateOf(error) === '23505' && (error as { constraint?: unknown }).constraint === constraint;
+}
+
 /** The server said no, and is still there: what was asked did not happen. */
 function isRefusal(error: unknown): boolean {
-  // Classes 08 and 57P, and 40003, are about the connection or the server going away.
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    /^[0-9A-Z]{5}$/.test(error.code) &&
-    !/^(?:08|57P|40003)/.test(error.code)
-  );
+  const state = sqlStateOf(error);
+  // Classes 08 and 57P, and 40003, are about the connection or the server going away. EPIPE has five letters too.
+  return state !== undefined && state !== 'EPIPE' && !/^(?:08|57P|40003)/.test(state);
+}
+
+/**
+ * Runs statements one after another on one client: sent together where the connection takes that, which saves round
+ * trips. All of them run even if an earlier one fails, so this is for transactions. Throws the first failure.
+ */
+export async function inOrder<T>(
+  database: Database,
+  statements: readonly (() => Promise<T>)[],
+): Promise<T[]> {
+  const results: T[] = [];
+  if (database.embedded) {
+    for (const statement of statements) results.push(await statement());
+  } else {
+    const settled = await Promise.allSettled(statements.map((statement) => statement()));
+    for (const one of settled) {
+      if (one.status === 'rejected') throw one.reason;
+      results.push(one.value);
+    }
+  }
+  return results;
 }
 
 /**
@@ -107,10 +134,11 @@ export async function transaction<T>(
   client.on('error', ignore);
   let broken: unknown = false;
   try {
-    await client.query({ text: 'BEGIN' });
     let result: T;
     try {
-      result = await work(client);
+      const begin = (): Promise<unknown> => client.query({ text: 'BEGIN' });
+      const all = await inOrder<unknown>(database, [begin, () => work(client)]);
+      result = all[1] as T;
     } catch (error) {
       await client.query({ text: 'ROLLBACK' }).catch((rollbackError: unknown) => {
         broken = rollbackError;

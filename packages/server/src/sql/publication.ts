@@ -58,53 +58,39 @@ function packed(files: readonly { bytes: Uint8Array }[]): {
   return { bytes: Buffer.concat(files.map((file) => file.bytes)), starts, lengths };
 }
 
-/** One statement. Runs in a transaction, behind the fence. */
+/** What every head has. Runs in a transaction, behind the fence. */
 export async function insertHead(client: Queryable, next: NewHead): Promise<void> {
-  const { tenantId, head, files, targets, publications, audit, snapshot } = next;
-  const filePack = packed(files);
-  const targetPack = packed(targets);
-  const delegators = [...next.delegators];
+  const { tenantId, head, files, publications, audit, snapshot } = next;
+  const pack = packed(files);
   await client.query({
     name: 'head-insert',
-    text: `WITH
-      genesis AS (
-        UPDATE tenant SET genesis = $2 WHERE id = $1 AND genesis IS NULL
-      ), files AS (
+    text: `WITH files AS (
         INSERT INTO metadata_file (tenant_id, role, version, serial, length, sha256, expires_ms, bytes)
-        SELECT $1, f.role, f.version, $3, f.length, decode(f.sha256, 'hex'), f.expires_ms,
-               substring($14::bytea FROM f.start FOR f.length)
-        FROM unnest($15::text[], $16::bigint[], $17::int[], $18::int[], $19::text[], $20::bigint[])
+        SELECT $1, f.role, f.version, $2, f.length, decode(f.sha256, 'hex'), f.expires_ms,
+               substring($13::bytea FROM f.start FOR f.length)
+        FROM unnest($14::text[], $15::bigint[], $16::int[], $17::int[], $18::text[], $19::bigint[])
           AS f (role, version, start, length, sha256, expires_ms)
-      ), delegators AS (
-        INSERT INTO role_delegator (tenant_id, role, serial, delegator)
-        SELECT $1, d.role, $3, d.delegator FROM unnest($21::text[], $22::text[]) AS d (role, delegator)
       ), snapshot AS (
         INSERT INTO snapshot_file (tenant_id, version, serial, length, sha256, opening, closing)
-        SELECT $1, $5, $3, $24, decode($23, 'hex'), $25, $26 WHERE $23::text IS NOT NULL
-      ), targets AS (
-        INSERT INTO target_file (tenant_id, path, sha256, bytes)
-        SELECT $1, t.path, decode(t.sha256, 'hex'), substring($27::bytea FROM t.start FOR t.length)
-        FROM unnest($28::text[], $29::text[], $30::int[], $31::int[]) AS t (path, sha256, start, length)
-        ON CONFLICT DO NOTHING
+        SELECT $1, $4, $2, $21, decode($20, 'hex'), $22, $23 WHERE $20::text IS NOT NULL
       ), publications AS (
         INSERT INTO publication (id, tenant_id, digest, serial, snapshot_version, timestamp_version, versions)
-        SELECT p.id, $1, decode(p.digest, 'hex'), $3, $5, $7, p.versions
-        FROM unnest($32::uuid[], $33::text[], $34::jsonb[]) AS p (id, digest, versions)
+        SELECT p.id, $1, decode(p.digest, 'hex'), $2, $4, $6, p.versions
+        FROM unnest($24::uuid[], $25::text[], $26::jsonb[]) AS p (id, digest, versions)
       ), audits AS (
         INSERT INTO audit (tenant_id, seq, at_ms, record, hash)
         SELECT $1, a.seq, a.at_ms, a.record, decode(a.hash, 'hex')
-        FROM unnest($35::bigint[], $36::bigint[], $37::text[], $38::text[]) AS a (seq, at_ms, record, hash)
+        FROM unnest($27::bigint[], $28::bigint[], $29::text[], $30::text[]) AS a (seq, at_ms, record, hash)
       )
       INSERT INTO head (tenant_id, serial, root_version, snapshot_version, snapshot_expires_ms, timestamp_version,
         timestamp_expires_ms, timestamp_issued_ms, timestamp_bytes, due_ms, audit_seq, audit_hash)
-      VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
       ON CONFLICT (tenant_id) DO UPDATE SET
-        serial = $3, root_version = $4, snapshot_version = $5, snapshot_expires_ms = $6, timestamp_version = $7,
-        timestamp_expires_ms = $8, timestamp_issued_ms = $9, timestamp_bytes = $10, due_ms = $11, audit_seq = $12,
-        audit_hash = $13`,
+        serial = $2, root_version = $3, snapshot_version = $4, snapshot_expires_ms = $5, timestamp_version = $6,
+        timestamp_expires_ms = $7, timestamp_issued_ms = $8, timestamp_bytes = $9, due_ms = $10, audit_seq = $11,
+        audit_hash = $12`,
     values: [
       tenantId,
-      next.genesis,
       head.serial,
       head.rootVersion,
       head.snapshotVersion,
@@ -116,24 +102,17 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
       head.dueMs,
       head.auditSeq,
       head.auditHash,
-      filePack.bytes,
+      pack.bytes,
       files.map((file) => file.role),
       files.map((file) => file.version),
-      filePack.starts,
-      filePack.lengths,
+      pack.starts,
+      pack.lengths,
       files.map((file) => file.sha256),
       files.map((file) => file.expiresMs),
-      delegators.map(([role]) => role),
-      delegators.map(([, delegator]) => delegator ?? null),
       snapshot?.sha256 ?? null,
       snapshot?.length ?? null,
       snapshot?.opening ?? null,
       snapshot?.closing ?? null,
-      targetPack.bytes,
-      targets.map((target) => target.path),
-      targets.map((target) => target.sha256),
-      targetPack.starts,
-      targetPack.lengths,
       publications.map((publication) => publication.id),
       publications.map((publication) => Buffer.from(publication.digest).toString('hex')),
       publications.map((publication) => JSON.stringify(publication.versions)),
@@ -141,6 +120,40 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
       audit.map((entry) => entry.atMs),
       audit.map((entry) => entry.record),
       audit.map((entry) => Buffer.from(entry.hash).toString('hex')),
+    ],
+  });
+}
+
+/** What few heads have: a genesis, changed delegators, stored target files. In the same transaction. */
+export async function insertRare(client: Queryable, next: NewHead): Promise<void> {
+  const { tenantId, head, targets } = next;
+  const delegators = [...next.delegators];
+  const isFirst = head.serial === 1;
+  if (!isFirst && delegators.length === 0 && targets.length === 0) return;
+  const pack = packed(targets);
+  await client.query({
+    name: 'head-insert-rare',
+    text: `WITH genesis AS (
+        UPDATE tenant SET genesis = $3 WHERE id = $1 AND genesis IS NULL
+      ), delegators AS (
+        INSERT INTO role_delegator (tenant_id, role, serial, delegator)
+        SELECT $1, d.role, $2, d.delegator FROM unnest($4::text[], $5::text[]) AS d (role, delegator)
+      )
+      INSERT INTO target_file (tenant_id, path, sha256, bytes)
+      SELECT $1, t.path, decode(t.sha256, 'hex'), substring($6::bytea FROM t.start FOR t.length)
+      FROM unnest($7::text[], $8::text[], $9::int[], $10::int[]) AS t (path, sha256, start, length)
+      ON CONFLICT DO NOTHING`,
+    values: [
+      tenantId,
+      head.serial,
+      next.genesis,
+      delegators.map(([role]) => role),
+      delegators.map(([, delegator]) => delegator ?? null),
+      pack.bytes,
+      targets.map((target) => target.path),
+      targets.map((target) => target.sha256),
+      pack.starts,
+      pack.lengths,
     ],
   });
 }

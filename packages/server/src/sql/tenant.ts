@@ -48,7 +48,11 @@ export async function insertTenant(
   });
 }
 
+const slugForm = /^[a-z0-9._~-]{1,255}$/;
+
+/** Undefined for anything that cannot be a slug, too. */
 export async function findTenant(client: Queryable, slug: string): Promise<TenantRow | undefined> {
+  if (!slugForm.test(slug)) return undefined;
   const { rows } = await client.query<TenantRow>({
     name: 'tenant-by-slug',
     text: 'SELECT id, slug, path, genesis FROM tenant WHERE slug = $1',

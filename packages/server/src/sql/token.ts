@@ -73,8 +73,11 @@ export async function upsertOperator(
   });
 }
 
+const idForm = /^[0-9a-f]{16}$/;
+
 /** Whether there was one. */
 export async function deleteToken(client: Queryable, id: string): Promise<boolean> {
+  if (!idForm.test(id)) return false;
   const { rowCount } = await client.query({ text: 'DELETE FROM api_token WHERE id = $1', values: [id] });
   return rowCount === 1;
 }

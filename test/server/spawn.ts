@@ -1,0 +1,35 @@
+/** Real service processes, to be killed. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export interface ServiceProcess {
+  readonly url: string;
+  readonly child: ChildProcess;
+  /** Ends it; resolves when it is gone. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+}
+
+const main = fileURLToPath(new URL('process.ts', import.meta.url));
+
+/** Resolves when the service serves. */
+export async function spawnService(environment: Readonly<Record<string, string>>): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, ['--conditions=mandate-source', main], {
+    env: { PATH: process.env['PATH'] ?? '', PORT: '0', MANDATE_LOG_LEVEL: 'error', ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout });
+  const gone = once(child, 'exit');
+  const first = await Promise.race([once(lines, 'line'), gone.then(() => undefined)]);
+  if (first === undefined) throw new Error(`the service did not start, exit code ${child.exitCode}`);
+  const { url } = JSON.parse(String(first[0])) as { url: string };
+  return {
+    url,
+    child,
+    kill: async (signal = 'SIGKILL') => {
+      child.kill(signal);
+      await gone;
+    },
+  };
+}
