@@ -127,7 +127,7 @@ export function leafOf(role: string): RoleName {
  * Whether a delegated role is called after what its delegator gives it: its scope with exactly the patterns of that
  * scope, inside the delegator's own; or a bin or last leaf of the delegator.
  */
-export function isWellNamed(delegation: Delegation, delegator: string): boolean {
+export function isWellNamed(delegation: Omit<Delegation, 'keySet'>, delegator: string): boolean {
   const { name, paths } = delegation;
   if (paths === undefined) {
     const prefix = `${binPrefixOf(delegator)}-`;
