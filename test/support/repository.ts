@@ -82,6 +82,8 @@ export interface SimOptions {
   readonly hashes?: boolean;
   readonly rootKeys?: readonly SimKey[];
   readonly rootThreshold?: number;
+  /** Of timestamp, snapshot and targets, where they are not to be new. */
+  readonly topKeys?: Readonly<Record<string, readonly SimKey[]>>;
 }
 
 export class SimRepository implements Source {
@@ -112,7 +114,8 @@ export class SimRepository implements Source {
     this.#consistent = options.consistent ?? true;
     this.#hashes = options.hashes ?? true;
     this.signers.set('root', options.rootKeys ?? newKeys(1));
-    for (const role of ['timestamp', 'snapshot', 'targets']) this.signers.set(role, newKeys(1));
+    for (const role of ['timestamp', 'snapshot', 'targets'])
+      this.signers.set(role, options.topKeys?.[role] ?? newKeys(1));
     const roles = Object.fromEntries(
       [...this.signers].map(([role, keys]) => [
         role,

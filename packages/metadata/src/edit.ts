@@ -2,11 +2,13 @@
  * The next version of a file, as its owner writes it: pure functions from one `signed` part to another, ready to be
  * signed. Strict: only what the layout allows can be written.
  */
+import { wireText } from './canonical.ts';
 import { hexOf, type Digest } from './digest.ts';
 import { malformed } from './error.ts';
-import { isObject, member, type JsonObject, type JsonValue } from './json.ts';
+import { isObject, member, parseJson, type JsonObject, type JsonValue } from './json.ts';
 import { keyIdOf, type PublicKey } from './key.ts';
-import { binPrefixOf, leafOf, orderOf, patternsOf, scopeOfRole } from './layout.ts';
+import { binPrefixOf, isWellNamed, leafOf, orderOf, patternsOf, scopeOfRole } from './layout.ts';
+import { limits } from './limits.ts';
 import { parseTargetPath } from './name.ts';
 import { profileVersion, type Root } from './root.ts';
 import { specVersion, type RoleType } from './signed.ts';
@@ -102,12 +104,21 @@ function objectMember(signed: JsonObject, name: string): JsonObject {
   return isObject(value) ? value : {};
 }
 
-/** The same version with these paths set. @throws MetadataError MALFORMED/NAME for a path that we do not write. */
+function wireTarget({ length, digest, custom }: NewTarget): JsonObject {
+  if (!Number.isSafeInteger(length) || length < 0) throw malformed('SHAPE', 'a length is 0 or more bytes');
+  // What nobody could read back is not signed: fractions, lone surrogates.
+  if (custom !== undefined) parseJson(wireText(custom));
+  return { ...(custom === undefined ? {} : { custom }), hashes: { sha256: hexOf(digest) }, length };
+}
+
+/**
+ * The same version with these paths set.
+ *
+ * @throws MetadataError MALFORMED/NAME for a path that we do not write, MALFORMED/JSON for a `custom` that is not JSON
+ * as we read it, MALFORMED/SHAPE for a length.
+ */
 export function withTargets(signed: JsonObject, targets: ReadonlyMap<string, NewTarget>): JsonObject {
-  const added = [...targets].map(([path, { length, digest, custom }]) => [
-    parseTargetPath(path),
-    { ...(custom === undefined ? {} : { custom }), hashes: { sha256: hexOf(digest) }, length },
-  ]);
+  const added = [...targets].map(([path, target]) => [parseTargetPath(path), wireTarget(target)]);
   return { ...signed, targets: { ...objectMember(signed, 'targets'), ...Object.fromEntries(added) } };
 }
 
@@ -130,10 +141,24 @@ function nameOf(role: JsonValue): string {
   return typeof name === 'string' ? name : '';
 }
 
+/** The role that a file says it is. */
+function nameOfFile(signed: JsonObject): string {
+  const name = member(signed, 'x-mandate-role');
+  return typeof name === 'string' ? name : '';
+}
+
+/** @throws MetadataError MALFORMED/LAYOUT: bins are for a role's own targets, they hold no delegations. */
+function unbinned(signed: JsonObject, role: string): JsonObject {
+  const delegations = objectMember(signed, 'delegations');
+  if (member(delegations, 'succinct_roles') === undefined) return delegations;
+  throw malformed('LAYOUT', `role ${role} is split into bins and cannot delegate as well`, role);
+}
+
 /**
  * The same version delegating `role` to these keys: replaced where it was delegated, else in its place in the order.
  *
- * @throws MetadataError MALFORMED/LAYOUT where the name encodes no scope, or the delegator is split into bins.
+ * @throws MetadataError MALFORMED/LAYOUT where the name encodes no scope inside that of the delegator, or the delegator
+ * is split into bins; MALFORMED/KEY or MALFORMED/SHAPE for keys and a threshold that no role can have.
  */
 export function withDelegation(
   signed: JsonObject,
@@ -143,10 +168,16 @@ export function withDelegation(
 ): JsonObject {
   const scope = scopeOfRole(role === leafOf(delegator) ? delegator : role);
   if (scope === undefined) throw malformed('LAYOUT', `role ${role} encodes no scope`, role);
-  const delegations = objectMember(signed, 'delegations');
-  if (member(delegations, 'succinct_roles') !== undefined) {
-    throw malformed('LAYOUT', `role ${delegator} is split into bins and cannot delegate as well`, delegator);
-  }
+  if (
+    !isWellNamed(
+      { name: role, paths: patternsOf(scope), hashPrefixes: undefined, terminating: true },
+      delegator,
+    )
+  )
+    throw malformed('LAYOUT', `role ${role} is outside the scope of ${delegator}`, role);
+  if (Object.keys(objectMember(signed, 'targets')).length > 0)
+    throw malformed('LAYOUT', `role ${delegator} lists targets and cannot delegate as well`, delegator);
+  const delegations = unbinned(signed, delegator);
   const before = (member(delegations, 'roles') ?? []) as readonly JsonValue[];
   const added = { name: role, paths: patternsOf(scope), terminating: true, ...wireRole(roleKeys) };
   const roles = [...before.filter((other) => nameOf(other) !== role), added];
@@ -156,21 +187,43 @@ export function withDelegation(
   return { ...signed, delegations: { keys: usedKeys(keys, roles), roles } };
 }
 
-/** The same version without the delegation to `role`. */
+/**
+ * The same version without the delegation to `role`; without `delegations` where that was the last one, so that the
+ * role may list targets again.
+ *
+ * @throws MetadataError MALFORMED/LAYOUT where the role is split into bins.
+ */
 export function withoutDelegation(signed: JsonObject, role: string): JsonObject {
-  const delegations = objectMember(signed, 'delegations');
+  const delegations = unbinned(signed, nameOfFile(signed));
   const before = (member(delegations, 'roles') ?? []) as readonly JsonValue[];
   const roles = before.filter((other) => nameOf(other) !== role);
+  if (roles.length === 0) {
+    const { delegations: _, ...rest } = signed;
+    return rest;
+  }
   return { ...signed, delegations: { keys: usedKeys(objectMember(delegations, 'keys'), roles), roles } };
 }
 
-/** The same version split into 2^bitLength bins with these keys (TAP 15), listing nothing itself. */
+/**
+ * The same version split into 2^bitLength bins with these keys (TAP 15), listing nothing itself.
+ *
+ * @param bitLength - 1 to 12
+ * @throws MetadataError MALFORMED/SHAPE for another bit length; MALFORMED/LAYOUT where the role delegates, or is
+ * `targets` or a bin itself.
+ */
 export function withBins(
   signed: JsonObject,
   role: string,
   bitLength: number,
   roleKeys: RoleKeys,
 ): JsonObject {
+  if (!Number.isSafeInteger(bitLength) || bitLength < 1 || 2 ** bitLength > limits.tenantRoles)
+    throw malformed('SHAPE', 'a role has 2^1 to 2^12 bins', role);
+  const before = member(objectMember(signed, 'delegations'), 'roles');
+  if (Array.isArray(before) && before.length > 0)
+    throw malformed('LAYOUT', `role ${role} delegates; ${leafOf(role)} can be split into bins`, role);
+  if (role === 'targets' || role.startsWith(binPrefixOf('')))
+    throw malformed('LAYOUT', `role ${role} cannot be split into bins`, role);
   const succinct = { bit_length: bitLength, name_prefix: binPrefixOf(role), ...wireRole(roleKeys) };
   return { ...signed, targets: {}, delegations: { keys: wireKeys(roleKeys.keys), succinct_roles: succinct } };
 }

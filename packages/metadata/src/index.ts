@@ -75,13 +75,9 @@ export {
   type TenantPath,
 } from './name.ts';
 export { matchesPattern } from './pattern.ts';
+export { nextOnlineVersion, servedName, snapshotEntry, snapshotText, timestampText } from './online-file.ts';
 export {
   checkPublication,
-  nextOnlineVersion,
-  servedName,
-  snapshotEntry,
-  snapshotText,
-  timestampText,
   type AcceptedPublication,
   type AcceptedRole,
   type CurrentRole,

@@ -123,11 +123,17 @@ export function leafOf(role: string): RoleName {
   return `${role}~all` as RoleName;
 }
 
+/** The scope of which a role lists artifacts: its own, or that of the role whose last leaf or bin it is. */
+export function heldScope(role: string): Scope | undefined {
+  const holder = /^bins~(.+)-[0-9a-f]+$/.exec(role)?.[1] ?? role;
+  return scopeOfRole(holder) ?? (holder.endsWith('~all') ? scopeOfRole(holder.slice(0, -4)) : undefined);
+}
+
 /**
  * Whether a delegated role is called after what its delegator gives it: its scope with exactly the patterns of that
  * scope, inside the delegator's own; or a bin or last leaf of the delegator.
  */
-export function isWellNamed(delegation: Delegation, delegator: string): boolean {
+export function isWellNamed(delegation: Omit<Delegation, 'keySet'>, delegator: string): boolean {
   const { name, paths } = delegation;
   if (paths === undefined) {
     const prefix = `${binPrefixOf(delegator)}-`;

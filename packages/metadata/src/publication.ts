@@ -3,20 +3,15 @@
  * reading is tolerant: files must be byte for byte in our form, bound to their place, named by the layout, signed by the
  * keys that their delegator gives them *after* the publication, and one version on.
  */
-import type { Digest } from './digest.ts';
-import { sha256Of } from './digest.ts';
-import { isWireForm, type Envelope } from './envelope.ts';
+import { binName, type Delegation, type Delegations, type SuccinctBins } from './delegation.ts';
+import { sha256Of, type Digest } from './digest.ts';
 import { malformed, MetadataError } from './error.ts';
-import { isWellNamed, orderOf } from './layout.ts';
-import { binName, type Delegation } from './delegation.ts';
-import { keyIdOf } from './key.ts';
 import { limits } from './limits.ts';
-import { parseTargetPath, roleFileName } from './name.ts';
-import { isWritablePattern } from './pattern.ts';
+import { checkContent, checkPaths, requireKeys, requireLifetime, requireWireForm } from './role-rules.ts';
 import { parseRoot, type Root } from './root.ts';
-import { requireTenant, requireUnexpired, type Signed } from './signed.ts';
+import { requireTenant, requireUnexpired } from './signed.ts';
 import { parseTargets, type Targets } from './targets.ts';
-import { distinctKeys, requireThreshold, type KeySet } from './threshold.ts';
+import { requireThreshold, type KeySet } from './threshold.ts';
 
 /** A file as a client hands it in. */
 export interface SubmittedFile {
@@ -65,34 +60,6 @@ export interface AcceptedPublication {
   readonly reliedOn: ReadonlyMap<string, number>;
 }
 
-/** Service-made files expire at the latest after this, milliseconds. */
-const maxLifetimeMs = 20 * 366 * 24 * 3_600_000;
-
-function requireWireForm(envelope: Envelope, role: string): void {
-  if (!isWireForm(envelope))
-    throw malformed('CANONICAL', `role ${role}: not in canonical form; sign and send it unchanged`, role);
-}
-
-function requireLifetime(file: Signed, role: string, now: number): void {
-  requireUnexpired(file, role, now);
-  if (file.expires > now + maxLifetimeMs)
-    throw malformed('DATE', `role ${role}: expires in more than 20 years`, role);
-}
-
-function requireKeys(keySet: KeySet, role: string): void {
-  for (const [keyId, key] of keySet.keys) {
-    if (keyIdOf(key) !== keyId) {
-      throw malformed('KEY', `role ${role}: key id ${keyId} is not the hash of its key`, role);
-    }
-  }
-  const distinct = distinctKeys(keySet);
-  if (distinct !== keySet.keys.size)
-    throw malformed('KEY', `role ${role}: one key stands under two key ids`, role);
-  if (keySet.threshold > distinct) {
-    throw malformed('SHAPE', `role ${role}: ${keySet.threshold} of ${distinct} keys can never sign`, role);
-  }
-}
-
 /** Names of the roles that a file delegates to, bins included. */
 function* delegatedNames(file: Targets): Generator<string> {
   const { delegations } = file;
@@ -102,50 +69,14 @@ function* delegatedNames(file: Targets): Generator<string> {
   for (let i = 0; i < 2 ** delegations.bins.bitLength; i += 1) yield binName(delegations.bins, i);
 }
 
-/** Rules of one role file by itself. */
-function checkContent(file: Targets, name: string): void {
-  if (file.role !== name)
-    throw malformed(
-      'BINDING',
-      `role ${name}: the file says that it is ${file.role ?? 'no role of ours'}`,
-      name,
-    );
-  for (const path of file.targets.keys()) parseTargetPath(path);
-  if (name === 'targets' && file.targets.size > 0)
-    throw malformed('LAYOUT', 'top-level targets lists no targets', name);
-  if (name === 'reserved' && file.targets.size > 0)
-    throw malformed('LAYOUT', 'the reserved role stays empty', name);
-  const { delegations } = file;
-  if (delegations === undefined) return;
-  const { bins, roles } = delegations;
-  if (file.targets.size > 0)
-    throw malformed('LAYOUT', `role ${name}: a role lists targets or delegates, not both`, name);
-  if (name.startsWith('bins~')) throw malformed('LAYOUT', `role ${name}: a bin does not delegate`, name);
-  if (bins !== undefined) {
-    requireKeys(bins.keySet, name);
-    if (bins.namePrefix !== `bins~${name}` || 2 ** bins.bitLength > limits.tenantRoles) {
-      throw malformed(
-        'LAYOUT',
-        `role ${name}: its bins are called bins~${name}, at most ${limits.tenantRoles} of them`,
-        name,
-      );
-    }
-  }
-  let last = '';
-  for (const role of roles) {
-    requireKeys(role.keySet, role.name);
-    if (role.paths?.every(isWritablePattern) !== true)
-      throw malformed('LAYOUT', `role ${role.name}: patterns hold literals and "*" only`, name);
-    if (!isWellNamed(role, name))
-      throw malformed(
-        'LAYOUT',
-        `role ${role.name}: its name, patterns and delegator do not belong together`,
-        name,
-      );
-    const order = orderOf(role.name, name);
-    if (order < last) throw malformed('LAYOUT', `role ${role.name} is out of order in ${name}`, name);
-    last = order;
-  }
+/** Where a role hangs after the publication. */
+interface Place {
+  readonly delegator: string;
+  readonly keySet: KeySet;
+  /** Of the delegator, where the role is one of its bins. */
+  readonly bins: SuccinctBins | undefined;
+  /** Delegations from `targets`. */
+  readonly depth: number;
 }
 
 /** One run of the checks; remembers what it looked at. */
@@ -154,6 +85,7 @@ class Check {
   readonly #now: number;
   readonly #submitted = new Map<string, Targets>();
   readonly #reliedOn = new Map<string, number>();
+  readonly #places = new Map<string, Promise<Place | undefined>>();
   #root: Root | undefined;
 
   constructor(current: CurrentTenant, now: number) {
@@ -192,38 +124,84 @@ class Check {
     return this.#submitted.get(name) ?? (await this.#role(name))?.file;
   }
 
-  /** Who delegates to `name` after the publication, and with which keys. */
-  async #delegatorOf(name: string, root: Root): Promise<{ delegator: string; keySet: KeySet }> {
-    if (name === 'targets') return { delegator: 'root', keySet: root.roles.targets };
-    for (const [delegator, file] of this.#submitted) {
-      const delegation = file.delegations?.named(name);
-      if (delegation !== undefined) return { delegator, keySet: delegation.keySet };
+  /** Where `name` hangs after the publication; undefined where no walk from `targets` comes to it. */
+  #place(name: string): Promise<Place | undefined> {
+    let place = this.#places.get(name);
+    if (place === undefined) this.#places.set(name, (place = this.#findPlace(name)));
+    return place;
+  }
+
+  /** Ends, as names say their scope and a delegator's is wider. */
+  async #findPlace(name: string): Promise<Place | undefined> {
+    const root = this.#root;
+    if (name === 'targets') {
+      return root && { delegator: 'root', keySet: root.roles.targets, bins: undefined, depth: 0 };
     }
-    const delegator = (await this.#role(name))?.delegator;
-    const file = delegator === undefined ? undefined : await this.#after(delegator);
-    const delegation = file?.delegations?.named(name);
-    if (delegator === undefined || delegation === undefined) {
+    const claims = [...this.#submitted].find(([, file]) => file.delegations?.named(name) !== undefined);
+    const delegator = claims?.[0] ?? (await this.#role(name))?.delegator;
+    if (delegator === undefined) return undefined;
+    const delegations = (await this.#after(delegator))?.delegations;
+    const delegation = delegations?.named(name);
+    const above = delegation && (await this.#place(delegator));
+    if (delegation === undefined || above === undefined) return undefined;
+    return { delegator, keySet: delegation.keySet, bins: delegations?.bins, depth: above.depth + 1 };
+  }
+
+  async #requirePlace(name: string): Promise<Place> {
+    const place = await this.#place(name);
+    if (place === undefined) {
       throw malformed(
         'DELEGATION',
         `role ${name} is not delegated; its delegator publishes the delegation with it`,
         name,
       );
     }
-    return { delegator, keySet: delegation.keySet };
+    if (place.depth > limits.walk) {
+      throw new MetadataError(
+        'LIMIT_EXCEEDED',
+        'DEPTH',
+        `role ${name}: no client walks over more than ${limits.walk} roles`,
+        { role: name },
+      );
+    }
+    return place;
+  }
+
+  /** Whether walks came to a role before the publication. */
+  async #wasLive(name: string): Promise<boolean> {
+    const held = await this.#role(name);
+    if (held?.delegator === undefined) return false;
+    if (name === 'targets') return true;
+    const file = (await this.#role(held.delegator))?.file;
+    return file?.delegations?.named(name) !== undefined && this.#wasLive(held.delegator);
+  }
+
+  /**
+   * What a role delegated to until now and still would if nothing else changed; undefined where it had no place, or
+   * another: then everything below it comes to new places with it.
+   */
+  async #delegationsBefore(name: string, { delegator }: Place): Promise<Delegations | undefined> {
+    const before = await this.#role(name);
+    if (before?.delegator !== delegator || !(await this.#wasLive(name))) return undefined;
+    return before.file.delegations;
   }
 
   /**
    * Every role that `delegator` delegates to must exist, belong to it alone, be unexpired and meet its keys. A role that
    * changes hands is published again with the change, so that its version tells everybody who was first.
    */
-  async #checkDelegated(delegator: string, file: Targets, before: Targets | undefined): Promise<void> {
+  async #checkDelegated(delegator: string, file: Targets, before: Delegations | undefined): Promise<void> {
+    // With another number of bins the same name stands for other paths.
+    const rebinned =
+      before?.bins !== undefined && before.bins.bitLength !== file.delegations?.bins?.bitLength;
     for (const name of delegatedNames(file)) {
       const delegation = file.delegations?.named(name);
-      if (delegation === undefined || unchanged(before?.delegations?.named(name), delegation)) continue;
+      if (delegation === undefined) continue;
+      if (!rebinned && unchanged(before?.named(name), delegation)) continue;
       await this.#requireSole(name, delegator);
       if (this.#submitted.has(name)) continue;
       const held = await this.#role(name);
-      if (held?.delegator !== delegator) {
+      if (held?.delegator !== delegator || rebinned) {
         throw malformed(
           'DELEGATION',
           `role ${name} is delegated without a file for it; publish both together`,
@@ -232,6 +210,9 @@ class Check {
       }
       requireThreshold(held.file.envelope, delegation.keySet, name);
       requireUnexpired(held.file, name, this.#now);
+      if (before !== undefined || held.file.delegations === undefined) continue;
+      await this.#requirePlace(name);
+      await this.#checkDelegated(name, held.file, undefined);
     }
   }
 
@@ -242,7 +223,9 @@ class Check {
     const holder = (await this.#role(name))?.delegator;
     if (holder === undefined || holder === delegator) return;
     const held = await this.#after(holder);
-    if (held?.delegations?.named(name) !== undefined) throw belongsTo(name, holder);
+    // A holder that no walk comes to any more holds nothing.
+    if (held?.delegations?.named(name) !== undefined && (await this.#place(holder)) !== undefined)
+      throw belongsTo(name, holder);
   }
 
   async run(files: readonly SubmittedFile[]): Promise<AcceptedPublication> {
@@ -251,19 +234,14 @@ class Check {
     const root = this.#root;
     if (root?.genesis === undefined)
       throw malformed('DELEGATION', 'the first publication of a tenant brings its root', 'root');
+    // Each by itself first: what follows trusts that names say their scope.
     for (const { role, bytes } of files) {
-      if (role === 'root') continue;
-      if (this.#submitted.has(role)) throw malformed('SHAPE', `role ${role} is submitted twice`, role);
-      this.#submitted.set(role, parseTargets(bytes));
+      if (role !== 'root') this.#take(role, bytes, root.genesis);
     }
     const roles: AcceptedRole[] = [];
     const removed: string[] = [];
     let added = 0;
     for (const [name, file] of this.#submitted) {
-      requireWireForm(file.envelope, name);
-      requireTenant(file, root.genesis, name);
-      requireLifetime(file, name, this.#now);
-      checkContent(file, name);
       const before = await this.#role(name);
       if (before === undefined) added += 1;
       if (file.version !== (before?.file.version ?? 0) + 1) {
@@ -273,16 +251,19 @@ class Check {
           name,
         );
       }
-      const { delegator, keySet } = await this.#delegatorOf(name, root);
-      requireThreshold(file.envelope, keySet, name);
-      await this.#checkDelegated(name, file, before?.file);
+      const place = await this.#requirePlace(name);
+      requireThreshold(file.envelope, place.keySet, name);
+      checkPaths(file, name, place.bins);
+      if (file.delegations !== undefined)
+        await this.#checkDelegated(name, file, await this.#delegationsBefore(name, place));
       if (before !== undefined) {
         for (const gone of delegatedNames(before.file)) {
           if (file.delegations?.named(gone) === undefined && (await this.#role(gone))?.delegator === name)
             removed.push(gone);
         }
       }
-      roles.push({ name, delegator, version: file.version, digest: sha256Of(file.envelope.bytes), file });
+      const digest = sha256Of(file.envelope.bytes);
+      roles.push({ name, delegator: place.delegator, version: file.version, digest, file });
     }
     await this.#checkTargets(root, roots.length > 0);
     if (this.#current.roleCount + added > limits.tenantRoles) {
@@ -300,6 +281,16 @@ class Check {
       removed: removed.filter((name) => !taken.has(name)),
       reliedOn: this.#reliedOn,
     };
+  }
+
+  #take(role: string, bytes: Uint8Array, genesis: Digest): void {
+    if (this.#submitted.has(role)) throw malformed('SHAPE', `role ${role} is submitted twice`, role);
+    const file = parseTargets(bytes);
+    requireWireForm(file.envelope, role);
+    requireTenant(file, genesis, role);
+    requireLifetime(file, role, this.#now);
+    checkContent(file, role);
+    this.#submitted.set(role, file);
   }
 
   /** After a new root `targets` must still meet its keys. */
@@ -335,50 +326,4 @@ export function checkPublication(
   now: number,
 ): Promise<AcceptedPublication> {
   return new Check(current, now).run(files);
-}
-
-/** A snapshot or timestamp version: it counts on, and jumps to the clock, so that a restored database reuses none. */
-export function nextOnlineVersion(previous: number, now: number): number {
-  return Math.max(previous + 1, now);
-}
-
-/** One member of a snapshot's `meta`, as text, to be kept between publications. */
-export function snapshotEntry(
-  role: string,
-  entry: { version: number; length: number; sha256: string },
-): string {
-  return `${JSON.stringify(`${role}.json`)}:{"hashes":{"sha256":"${entry.sha256}"},"length":${entry.length},"version":${entry.version}}`;
-}
-
-/**
- * The `signed` part of a snapshot, in wire form.
- *
- * @param entries from `snapshotEntry`, in the order of their file names
- * @param expires ISO 8601, from `formatDate`
- */
-export function snapshotText(
-  entries: readonly string[],
-  version: number,
-  expires: string,
-  genesis: Digest,
-  spec: string,
-): string {
-  return `{"_type":"snapshot","expires":"${expires}","meta":{${entries.join(',')}},"spec_version":"${spec}","version":${version},"x-mandate-tenant":"${genesis}"}`;
-}
-
-/** The `signed` part of a timestamp, in wire form. @param issued ISO 8601 */
-export function timestampText(
-  snapshot: { version: number; length: number; sha256: string },
-  version: number,
-  expires: string,
-  issued: string,
-  genesis: Digest,
-  spec: string,
-): string {
-  return `{"_type":"timestamp","expires":"${expires}","meta":{${snapshotEntry('snapshot', snapshot)}},"spec_version":"${spec}","version":${version},"x-mandate-issued":"${issued}","x-mandate-tenant":"${genesis}"}`;
-}
-
-/** The name under which a version of a role is served: `3.org.json`; `timestamp.json` alone has no version. */
-export function servedName(role: string, version: number): string {
-  return role === 'timestamp' ? 'timestamp.json' : `${version}.${roleFileName(role)}`;
 }
