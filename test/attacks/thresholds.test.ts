@@ -59,8 +59,7 @@ describe('attacks: thresholds and keys', () => {
       const root = newTenant();
       root.beforeSign = (role, signed) => {
         const roles = signed['roles'] as Record<string, Content> | undefined;
-        if (role === 'root' && roles !== undefined)
-          roles['targets'] = { ...roles['targets'], threshold };
+        if (role === 'root' && roles !== undefined) roles['targets'] = { ...roles['targets'], threshold };
       };
       root.rotate('root');
       await refuses(root, 'MALFORMED', threshold === 1.5 || threshold === 0.5 ? 'JSON' : 'SHAPE');
