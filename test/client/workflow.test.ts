@@ -421,13 +421,20 @@ describe('client: without the network', () => {
     sim.files.delete('timestamp.json');
     assert.equal((await verify(question(updater), {}, start)).code, 'UNREACHABLE');
     assert.equal((await verify(question(updater), { offline: 'when-unreachable' }, start)).code, 'VERIFIED');
+    // It is not asked again for every question in the meantime.
+    sim.takeRequests();
+    assert.equal(
+      (await verify(question(updater), { offline: 'when-unreachable' }, start + 4_999)).code,
+      'VERIFIED',
+    );
+    assert.deepEqual(sim.takeRequests(), []);
     // Not once something newer was verified.
     sim.files.set('timestamp.json', files.get('timestamp.json') as Uint8Array);
     sim.addTarget('org', 'x/y/z');
     sim.publish();
     sim.files.delete('3.snapshot.json');
     assert.equal(
-      (await verify(question(updater), { offline: 'when-unreachable' }, start)).code,
+      (await verify(question(updater), { offline: 'when-unreachable' }, start + 10_000)).code,
       'UNREACHABLE',
     );
   });

@@ -23,8 +23,8 @@ import type { StoredTrust, TrustChange, TrustStore } from './store.ts';
 const folderMode = 0o700;
 const fileMode = 0o600;
 const maxNameBytes = 200;
-/** A holder that is alive renews its lock at half of this. */
-const lockStaleMs = 10_000;
+/** How long the lock of a process that died stands. A holder that is alive renews its lock at half of this. */
+const lockStaleMs = 5_000;
 
 /** Names that Windows keeps for devices, whatever follows the dot. */
 const deviceName = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i;

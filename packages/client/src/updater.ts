@@ -30,6 +30,8 @@ interface Known {
 }
 
 const commitAttempts = 5;
+/** How long a repository that was away is taken to be away still, by those who have something to stand in for it. */
+const awayMs = 5_000;
 
 function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
@@ -50,6 +52,7 @@ export class Updater {
   #view: View | undefined;
   #running: { readonly number: number; readonly view: Promise<View> } | undefined;
   #flights = 0;
+  #away: { readonly since: number; readonly error: unknown } | undefined;
 
   constructor(options: UpdaterOptions) {
     this.#options = options;
@@ -102,6 +105,7 @@ export class Updater {
     const number = (this.#flights += 1);
     const view = this.#refresh(number, now, hints)
       .catch((error: unknown) => {
+        this.#away = isUnreachable(error) ? { since: now, error } : undefined;
         // A repository that answers wrongly, or that moved on and then went away, ends what is in memory.
         if (!isUnreachable(error) || this.standIn() === undefined) this.#view = undefined;
         throw error;
@@ -142,6 +146,7 @@ export class Updater {
       view.prefetch([['targets'], ...hints]);
       await view.load('targets', 'root', now);
       this.#view = view;
+      this.#away = undefined;
       return view;
     }
     throw new ClientError('UNREACHABLE', 'BUSY', 'other processes keep changing the trust store; try again');
@@ -208,6 +213,12 @@ export class Updater {
     const { targets } = this.#options;
     if (targets === undefined) throw new TypeError('this updater was given no source of targets');
     return fetchTarget(targets, path, file, view.trusted.root.file.consistentSnapshot);
+  }
+
+  /** The error of a refresh a moment ago that did not reach the repository. */
+  away(now: number): unknown {
+    const away = this.#away;
+    return away !== undefined && now >= away.since && now - away.since < awayMs ? away.error : undefined;
   }
 
   /** The last state in memory, due or not, where nothing newer was verified since: for while the repository is away. */

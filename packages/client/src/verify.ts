@@ -257,6 +257,8 @@ export async function verify(question: Question, policy: Policy, now: number): P
   const hints = hintsFor(question.repository);
   try {
     if (policy.offline === 'always') return await settle(asked, await tenant.offline(now), policy, now);
+    const away = policy.offline === 'when-unreachable' ? tenant.away(now) : undefined;
+    if (away !== undefined) return await standIn(asked, policy, now, away);
     const view = await tenant.view(now, hints);
     view.prefetch(hints);
     const verdict = await settle(asked, view, policy, now);
