@@ -3,7 +3,7 @@
  * of them while no lock is held, and commits them together behind the fence of its lease (DESIGN section 4).
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { AcceptedPublication } from '@mandate/metadata';
 import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
@@ -143,6 +143,7 @@ export class TenantWriter {
     this.#doubtful = false;
     let held = true;
     while (held) {
+      if (this.#context.database.embedded) await letRequestsIn();
       const group = await this.#nextGroup();
       if (group === undefined) {
         await dropLease(this.#context.database, lease, this.#holder);
@@ -343,6 +344,14 @@ export class TenantWriter {
       });
     }
   }
+}
+
+/**
+ * The embedded database works on this very thread, so requests arrive only between its statements: without a pause
+ * for them no group would ever have a second member.
+ */
+async function letRequestsIn(): Promise<void> {
+  for (let i = 0; i < 2; i += 1) await setImmediate();
 }
 
 function isUsedId(error: unknown): boolean {
