@@ -286,7 +286,7 @@ export class TenantWriter {
     const now = settings.now();
     const root = group.root ?? (await files.root(this.#tenant.id, group.versionOf('root')));
     const kept = group.members.length === 0 ? await this.#currentSnapshot(now) : undefined;
-    const built = await buildHead(this.#tenant, group, root, kept, settings, now);
+    const built = await buildHead(this.#tenant, group, root, kept, settings, files, now);
     const fence = {
       lease,
       holder: this.#holder,
