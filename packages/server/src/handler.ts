@@ -43,13 +43,13 @@ export interface HandlerContext {
   readonly now: () => number;
 }
 
-export interface ApiRequest {
+interface ApiRequest {
   readonly caller: Caller;
   readonly parameters: Readonly<Record<string, string>>;
   readonly message: IncomingMessage;
 }
 
-export interface ApiAnswer {
+interface ApiAnswer {
   readonly status: number;
   readonly body?: unknown;
 }

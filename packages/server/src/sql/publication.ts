@@ -16,7 +16,7 @@ export interface NewTarget {
   readonly bytes: Uint8Array;
 }
 
-export interface NewPublication {
+interface NewPublication {
   readonly id: string;
   readonly digest: Uint8Array;
   /** By role. */
