@@ -111,6 +111,13 @@ CREATE TABLE publication (
   versions          jsonb NOT NULL
 );
 
+-- Keys that some root or delegation of a tenant has ever named: finds tenants to look at closer.
+CREATE TABLE named_key (
+  key_id    text COLLATE "C" NOT NULL,
+  tenant_id bigint NOT NULL,
+  PRIMARY KEY (key_id, tenant_id)
+);
+
 -- Append-only; `hash` is SHA-256 over the hash before it and `record`, for each tenant from 32 zero bytes on.
 CREATE TABLE audit (
   tenant_id bigint NOT NULL,

@@ -42,7 +42,8 @@ export async function requireAll(
 }
 
 export interface AuditRow {
-  readonly seq: number;
+  /** As `pg` reads a bigint. */
+  readonly seq: string;
   readonly record: string;
   readonly hash: Buffer;
 }

@@ -27,7 +27,7 @@ export function newSigner(name: string): Signer {
   return signerOf(privateKey, name);
 }
 
-export function signerOf(privateKey: KeyObject, name: string): Signer {
+function signerOf(privateKey: KeyObject, name: string): Signer {
   return signerFromKeyObject(privateKey, `test:${name}`);
 }
 

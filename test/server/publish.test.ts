@@ -84,7 +84,7 @@ describeService('publishing', (current) => {
       current().operator.publish(slug, request),
       current().operator.publish(slug, request),
     ]);
-    assert.deepEqual([one.status, two.status].sort(), [200, 201]);
+    assert.deepEqual(new Set([one.status, two.status]), new Set([200, 201]));
     assert.deepEqual(one.body, two.body);
     const later = await current().operator.publish(slug, publication({ org: await owner.advance('org') }));
     assert.equal(later.status, 201);

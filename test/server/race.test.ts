@@ -135,9 +135,9 @@ describe('races, PostgreSQL', () => {
           `UPDATE lease SET token = token + 1, holder = gen_random_uuid(), expires_at = clock_timestamp() + '200 ms'`,
         );
         setTimeout(() => {
-          void commits().then((serial) => {
-            during = serial;
-          });
+          void (async () => {
+            during = await commits();
+          })();
         }, 100);
         return 'pass';
       },

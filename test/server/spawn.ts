@@ -23,7 +23,11 @@ export async function spawnService(environment: Readonly<Record<string, string>>
   const gone = once(child, 'exit');
   const first = await Promise.race([once(lines, 'line'), gone.then(() => undefined)]);
   if (first === undefined) throw new Error(`the service did not start, exit code ${child.exitCode}`);
-  const { url } = JSON.parse(String(first[0])) as { url: string };
+  const { url, code } = JSON.parse(String(first[0])) as { url?: string; code?: string };
+  if (url === undefined) {
+    await gone;
+    throw new Error(code);
+  }
   return {
     url,
     child,

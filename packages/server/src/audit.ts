@@ -5,7 +5,7 @@ import type { NewAudit } from './sql/publication.ts';
 /** What the first record is chained to. */
 export const auditStart: Uint8Array = new Uint8Array(32);
 
-export function auditHash(previous: Uint8Array, record: string): Buffer {
+function auditHash(previous: Uint8Array, record: string): Buffer {
   return createHash('sha256').update(previous).update(record).digest();
 }
 

@@ -26,7 +26,7 @@ import {
   type TenantRow,
 } from './sql/tenant.ts';
 import { deleteToken } from './sql/token.ts';
-import { checkFresh, parseSubmission } from './submission.ts';
+import { checkFresh, parseSubmission, type SubmissionRules } from './submission.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
 import { tenantStateOf } from './tenant-state.ts';
 import { createToken, hasGrant, mayRead, tokenOf, type Caller, type TokenReader } from './token.ts';
@@ -39,16 +39,17 @@ export interface HandlerContext {
   readonly tokens: TokenReader;
   /** A publication is answered within it, one way or the other. */
   readonly publicationTimeoutMs: number;
+  readonly rules: SubmissionRules;
   readonly now: () => number;
 }
 
-export interface ApiRequest {
+interface ApiRequest {
   readonly caller: Caller;
   readonly parameters: Readonly<Record<string, string>>;
   readonly message: IncomingMessage;
 }
 
-export interface ApiAnswer {
+interface ApiAnswer {
   readonly status: number;
   readonly body?: unknown;
 }
@@ -131,7 +132,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       const submission = parseSubmission(request);
       let accepted: AcceptedPublication;
       try {
-        accepted = await checkFresh(tenant, submission, context.now());
+        accepted = await checkFresh(tenant, submission, context.rules);
       } catch (error) {
         if (!hasCode(error, 'CONFLICT')) throw error;
         // The same publication again, some time after it went live: its versions are the past by now.

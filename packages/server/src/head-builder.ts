@@ -2,9 +2,11 @@
 import type { Root } from '@mandate/metadata';
 import { auditStart, chainAudit } from './audit.ts';
 import { ServerError } from './error.ts';
+import { keyIdsOf } from './example-key.ts';
 import type { Group } from './group.ts';
 import { versionsOf } from './member.ts';
 import { makeSnapshot, makeTimestamp, type NewSnapshot } from './online-file.ts';
+import type { RoleFiles } from './role-file.ts';
 import type { HeadRow } from './sql/head.ts';
 import type { NewHead } from './sql/publication.ts';
 import type { Tenant } from './tenant.ts';
@@ -33,6 +35,7 @@ export async function buildHead(
   root: Root,
   current: { sha256: string; length: number } | undefined,
   settings: HeadSettings,
+  files: RoleFiles,
   now: number,
 ): Promise<BuiltHead> {
   const { genesis } = root;
@@ -102,8 +105,24 @@ export async function buildHead(
     files: group.files,
     delegators: group.delegators,
     targets: group.targets,
+    keyIds: await newKeyIds(tenant, group, files),
     publications,
     audit,
   };
   return { next, snapshot };
+}
+
+/** Key ids that these files name and the versions before them did not. */
+async function newKeyIds(tenant: Tenant, group: Group, files: RoleFiles): Promise<string[]> {
+  const found = new Set<string>();
+  for (const { accepted } of group.members) {
+    for (const root of accepted.roots) for (const keyId of keyIdsOf(root)) found.add(keyId);
+    for (const { name, file, version } of accepted.roles) {
+      const named = keyIdsOf(file);
+      if (named.size === 0) continue;
+      const before = version > 1 ? keyIdsOf(await files.targets(tenant.id, name, version - 1)) : new Set();
+      for (const keyId of named) if (!before.has(keyId)) found.add(keyId);
+    }
+  }
+  return [...found];
 }

@@ -46,7 +46,7 @@ export function standingOf(accepted: AcceptedPublication, versionOf: (role: stri
 }
 
 /** The versions that a next attempt of these files builds on. */
-export function currentVersions(
+function currentVersions(
   files: readonly SubmittedFile[],
   head: TenantHead | undefined,
 ): { snapshotVersion: number; timestampVersion: number; versions: Record<string, number> } {

@@ -12,7 +12,7 @@ export interface Representation {
 }
 
 /** Below it, compressing saves nothing worth a header. */
-export const minCompressedBytes = 1_024;
+const minCompressedBytes = 1_024;
 
 const gzipAsync = promisify(gzip);
 const brotliAsync = promisify(brotliCompress);

@@ -6,6 +6,7 @@ import { createApp } from './app.ts';
 import type { ServerConfig } from './config.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { ServerError } from './error.ts';
+import { requireNoExampleKeyInUse } from './example-key.ts';
 import { createHandlers } from './handler.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -14,6 +15,7 @@ import { Renewal } from './renewal.ts';
 import { RoleFiles } from './role-file.ts';
 import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
 import { migrate } from './sql/migration.ts';
+import { tenantsNaming } from './sql/publication.ts';
 import { checkSubmission } from './submission.ts';
 import { TenantRegistry } from './tenant-registry.ts';
 import { createFirstOperator, ensureOperator, TokenReader } from './token.ts';
@@ -102,7 +104,7 @@ async function run(
     database,
     files,
     settings: config,
-    check: (tenant, member) => checkSubmission(tenant, member, now()),
+    check: (tenant, member) => checkSubmission(tenant, member, config),
     onTrouble: (_tenant, error) => trouble('publication', error),
     onCommit: (tenant, { next, snapshot }) => {
       for (const file of next.files) store.put(tenant.id, file.role, file.version, file.bytes, file.sha256);
@@ -121,6 +123,10 @@ async function run(
   });
   const metrics = createMetrics(() => registry.waiting);
   const tokens = new TokenReader(database, now);
+  if (config.production) {
+    const examples = config.exampleKeyIds;
+    await requireNoExampleKeyInUse(registry, await tenantsNaming(database, [...examples]), examples);
+  }
   const renewal = new Renewal({
     database,
     registry,
@@ -137,6 +143,7 @@ async function run(
       files,
       tokens,
       publicationTimeoutMs: config.requestTimeoutMs / 2,
+      rules: config,
       now,
     }),
     tokens,

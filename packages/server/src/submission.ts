@@ -11,6 +11,7 @@ import {
   type SubmittedFile,
 } from '@mandate/metadata';
 import { ServerError } from './error.ts';
+import { requireNoExampleKey } from './example-key.ts';
 import { lostRace } from './member.ts';
 import type { NewTarget } from './sql/publication.ts';
 import type { Tenant } from './tenant.ts';
@@ -62,6 +63,13 @@ function requireListed(targets: readonly NewTarget[], accepted: AcceptedPublicat
   }
 }
 
+export interface SubmissionRules {
+  readonly production: boolean;
+  readonly exampleKeyIds: ReadonlySet<string>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
 /**
  * The rules, against the tenant as this process knows it.
  *
@@ -70,11 +78,11 @@ function requireListed(targets: readonly NewTarget[], accepted: AcceptedPublicat
 export async function checkSubmission(
   tenant: Tenant,
   submission: Pick<Submission, 'files' | 'targets'>,
-  now: number,
+  rules: SubmissionRules,
 ): Promise<AcceptedPublication> {
   let accepted: AcceptedPublication;
   try {
-    accepted = await checkPublication(submission.files, await tenant.current(), now);
+    accepted = await checkPublication(submission.files, await tenant.current(), rules.now());
   } catch (error) {
     if (error instanceof MetadataError && error.reason === 'VERSION') {
       throw lostRace(submission, tenant.head, error.role);
@@ -86,6 +94,10 @@ export async function checkSubmission(
     signers.for(accepted.root, 'snapshot');
     signers.for(accepted.root, 'timestamp');
   }
+  if (rules.production) {
+    for (const root of accepted.roots) requireNoExampleKey('root', root, rules.exampleKeyIds);
+    for (const { name, file } of accepted.roles) requireNoExampleKey(name, file, rules.exampleKeyIds);
+  }
   requireListed(submission.targets, accepted);
   return accepted;
 }
@@ -96,12 +108,12 @@ export async function checkSubmission(
 export async function checkFresh(
   tenant: Tenant,
   submission: Submission,
-  now: number,
+  rules: SubmissionRules,
 ): Promise<AcceptedPublication> {
   try {
-    return await checkSubmission(tenant, submission, now);
+    return await checkSubmission(tenant, submission, rules);
   } catch (error) {
     if (!(await tenant.catchUp())) throw error;
-    return checkSubmission(tenant, submission, now);
+    return checkSubmission(tenant, submission, rules);
   }
 }

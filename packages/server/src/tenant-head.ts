@@ -88,6 +88,11 @@ export class TenantHead {
     return this.#delegators.get(role);
   }
 
+  /** Roles that delegate to others. */
+  get delegators(): ReadonlySet<string> {
+    return new Set(this.#delegators.values());
+  }
+
   /** Reads what other processes put live. */
   async catchUp(client: Queryable, tenantId: number): Promise<void> {
     const row = await readHead(client, tenantId);

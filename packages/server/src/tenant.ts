@@ -1,5 +1,5 @@
 /** One tenant in this process: its head, its online keys, and the view that the publication rules take of it. */
-import type { CurrentRole, CurrentTenant } from '@mandate/metadata';
+import type { CurrentRole, CurrentTenant, Root, Targets } from '@mandate/metadata';
 import type { SealingKeys } from '@mandate/signing';
 import { OnlineSigners } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
@@ -52,6 +52,18 @@ export class Tenant {
       this.#sealing,
     );
     return this.#signers;
+  }
+
+  /** The current files that give keys to other roles, by role. */
+  async delegatingFiles(): Promise<Map<string, Root | Targets>> {
+    const { head } = this;
+    const files = new Map<string, Root | Targets>();
+    if (head === undefined) return files;
+    files.set('root', await this.#files.root(this.id, head.row.rootVersion));
+    for (const role of head.delegators) {
+      if (role !== 'root') files.set(role, await this.#files.targets(this.id, role, head.versionOf(role)));
+    }
+    return files;
   }
 
   /** The tenant as the publication rules see it. */

@@ -3,12 +3,12 @@
  * of them while no lock is held, and commits them together behind the fence of its lease (DESIGN section 4).
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { AcceptedPublication } from '@mandate/metadata';
 import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
-import { lostRace, repeated, standingOf, type Member, type Outcome } from './member.ts';
+import { lostRace, repeated, type Member, type Outcome } from './member.ts';
 import type { RoleFiles } from './role-file.ts';
 import { inOrder, isUniqueViolation, transaction, type Database } from './sql/connection.ts';
 import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
@@ -16,8 +16,9 @@ import { readSnapshot } from './sql/metadata-file.ts';
 import { findPublications, insertHead, insertRare } from './sql/publication.ts';
 import { TenantHead } from './tenant-head.ts';
 import type { Tenant } from './tenant.ts';
+import { WaitingQueue } from './waiting-queue.ts';
 
-export interface WriterSettings extends HeadSettings {
+interface WriterSettings extends HeadSettings {
   readonly leaseMs: number;
   readonly groupSize: number;
   /** Milliseconds since the epoch. */
@@ -47,7 +48,7 @@ export class TenantWriter {
   readonly #context: WriterContext;
   /** Of this writer alone: two writers in one process are two holders. */
   readonly #holder = randomUUID();
-  readonly #queue: Member[] = [];
+  readonly #queue = new WaitingQueue();
   #renewal: PromiseWithResolvers<void> | undefined;
   #running: Promise<void> | undefined;
   /** After a fault: what is in memory may be behind the database by a commit of our own. */
@@ -117,12 +118,7 @@ export class TenantWriter {
 
   /** Refuses the members whose time is up; and, after a fault, the renewal, which comes again by itself. */
   #expire(cause: unknown): void {
-    const now = this.#context.settings.now();
-    for (const member of this.#queue.splice(0)) {
-      if (member.deadline > now) {
-        this.#queue.push(member);
-        continue;
-      }
+    for (const member of this.#queue.takeOverdue(this.#context.settings.now())) {
       member.reject(
         new ServerError(
           'UNAVAILABLE',
@@ -143,6 +139,7 @@ export class TenantWriter {
     this.#doubtful = false;
     let held = true;
     while (held) {
+      if (this.#context.database.embedded) await letRequestsIn();
       const group = await this.#nextGroup();
       if (group === undefined) {
         await dropLease(this.#context.database, lease, this.#holder);
@@ -152,7 +149,7 @@ export class TenantWriter {
         held = await this.#publish(group, lease);
       } catch (error) {
         // Back to where they were. Those that did go live after all are found by their ids.
-        this.#queue.unshift(...group.members);
+        this.#queue.putBack(group.members);
         if (!isUsedId(error)) throw error;
         await this.#answerUsedIds(group.members);
       }
@@ -163,49 +160,18 @@ export class TenantWriter {
   async #nextGroup(): Promise<Group | undefined> {
     for (;;) {
       const group = new Group(this.#tenant.head);
-      const behind: Member[] = [];
-      const doubtful = this.#fill(group, behind);
+      const { settings } = this.#context;
+      const { behind, doubtful } = this.#queue.moveInto(group, this.#tenant.head, settings.groupSize);
       try {
         if (behind.length > 0) await this.#answerBehind(behind);
       } catch (error) {
-        this.#queue.unshift(...group.members, ...behind, ...(doubtful === undefined ? [] : [doubtful]));
+        this.#queue.putBack([...group.members, ...behind, ...(doubtful === undefined ? [] : [doubtful])]);
         throw error;
       }
       if (doubtful !== undefined) await this.#recheck(doubtful);
       if (group.members.length > 0) return group;
       if (this.#queue.length === 0) return this.#renewalGroup(group);
     }
-  }
-
-  /**
-   * Moves members from the queue into the group, in order, and those that lost a race into `behind`. Members that
-   * depend on what this very group changes stay for the next one. Returns a member that has to be checked again.
-   */
-  #fill(group: Group, behind: Member[]): Member | undefined {
-    const headVersion = (role: string): number => this.#tenant.head?.versionOf(role) ?? 0;
-    const later: Member[] = [];
-    let doubtful: Member | undefined;
-    while (group.members.length < this.#context.settings.groupSize) {
-      const member = this.#queue.shift();
-      if (member === undefined) break;
-      const standing = group.standing(member);
-      if (standing === 'fits') {
-        if (group.hasRoomFor(member)) group.add(member);
-        else if (group.members.length > 0) later.push(member);
-        else member.reject(noRoom());
-      } else if (standingOf(member.accepted, headVersion) === 'behind') {
-        behind.push(member);
-      } else if (group.members.length > 0) {
-        later.push(member);
-        // Nobody overtakes a member whose roles are still free.
-        if (standing === 'doubtful') break;
-      } else {
-        doubtful = member;
-        break;
-      }
-    }
-    this.#queue.unshift(...later);
-    return doubtful;
   }
 
   /** An empty group, where the timestamp is due. */
@@ -225,7 +191,7 @@ export class TenantWriter {
   /** Another role changed since the checks: once more, against the tenant as it is now. */
   async #recheck(member: Member): Promise<void> {
     try {
-      this.#queue.unshift({ ...member, accepted: await this.#context.check(this.#tenant, member) });
+      this.#queue.putBack([{ ...member, accepted: await this.#context.check(this.#tenant, member) }]);
     } catch (error) {
       member.reject(error);
     }
@@ -246,18 +212,13 @@ export class TenantWriter {
 
   /** Of those that wait, the ones that the last commit left behind. */
   async #answerLosers(): Promise<void> {
-    const headVersion = (role: string): number => this.#tenant.head?.versionOf(role) ?? 0;
-    const losers: Member[] = [];
-    for (const member of this.#queue.splice(0)) {
-      if (standingOf(member.accepted, headVersion) === 'behind') losers.push(member);
-      else this.#queue.push(member);
-    }
+    const losers = this.#queue.takeBehind(this.#tenant.head);
     if (losers.length === 0) return;
     try {
       await this.#answerBehind(losers);
     } catch (error) {
       // The commit stands, and its members must hear so; the losers are looked at again.
-      this.#queue.unshift(...losers);
+      this.#queue.putBack(losers);
       this.#context.onTrouble(this.#tenant, error);
     }
   }
@@ -268,14 +229,10 @@ export class TenantWriter {
       this.#context.database,
       members.map(({ id }) => id),
     );
-    const used = new Set(known.map(({ id }) => id));
-    for (const member of this.#queue.splice(0)) {
-      if (!used.has(member.id)) this.#queue.push(member);
-      else {
-        const outcome = repeated(member, this.#tenant.id, known);
-        if (outcome === undefined) member.reject(usedId());
-        else member.resolve(outcome);
-      }
+    for (const member of this.#queue.takeIds(new Set(known.map(({ id }) => id)))) {
+      const outcome = repeated(member, this.#tenant.id, known);
+      if (outcome === undefined) member.reject(usedId());
+      else member.resolve(outcome);
     }
   }
 
@@ -285,7 +242,7 @@ export class TenantWriter {
     const now = settings.now();
     const root = group.root ?? (await files.root(this.#tenant.id, group.versionOf('root')));
     const kept = group.members.length === 0 ? await this.#currentSnapshot(now) : undefined;
-    const built = await buildHead(this.#tenant, group, root, kept, settings, now);
+    const built = await buildHead(this.#tenant, group, root, kept, settings, files, now);
     const fence = {
       lease,
       holder: this.#holder,
@@ -345,6 +302,14 @@ export class TenantWriter {
   }
 }
 
+/**
+ * The embedded database works on this very thread, so requests arrive only between its statements: without a pause
+ * for them no group would ever have a second member.
+ */
+async function letRequestsIn(): Promise<void> {
+  for (let i = 0; i < 2; i += 1) await setImmediate();
+}
+
 function isUsedId(error: unknown): boolean {
   return isUniqueViolation(error, 'publication_pkey');
 }
@@ -353,12 +318,5 @@ function usedId(): ServerError {
   return new ServerError(
     'CONFLICT',
     'another publication has this id; choose a new UUID for each publication',
-  );
-}
-
-function noRoom(): ServerError {
-  return new ServerError(
-    'LIMIT_EXCEEDED',
-    'the snapshot would grow over what clients read; fewer bins, shorter role names or a tenant of its own help',
   );
 }

@@ -16,7 +16,7 @@ export interface NewTarget {
   readonly bytes: Uint8Array;
 }
 
-export interface NewPublication {
+interface NewPublication {
   readonly id: string;
   readonly digest: Uint8Array;
   /** By role. */
@@ -39,6 +39,8 @@ export interface NewHead {
   readonly files: readonly NewFile[];
   readonly delegators: ReadonlyMap<string, string | undefined>;
   readonly targets: readonly NewTarget[];
+  /** Key ids that no version before named. */
+  readonly keyIds: readonly string[];
   readonly publications: readonly NewPublication[];
   readonly audit: readonly NewAudit[];
 }
@@ -126,10 +128,10 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
 
 /** What few heads have: a genesis, changed delegators, stored target files. In the same transaction. */
 export async function insertRare(client: Queryable, next: NewHead): Promise<void> {
-  const { tenantId, head, targets } = next;
+  const { tenantId, head, targets, keyIds } = next;
   const delegators = [...next.delegators];
   const isFirst = head.serial === 1;
-  if (!isFirst && delegators.length === 0 && targets.length === 0) return;
+  if (!isFirst && delegators.length === 0 && targets.length === 0 && keyIds.length === 0) return;
   const pack = packed(targets);
   await client.query({
     name: 'head-insert-rare',
@@ -138,6 +140,8 @@ export async function insertRare(client: Queryable, next: NewHead): Promise<void
       ), delegators AS (
         INSERT INTO role_delegator (tenant_id, role, serial, delegator)
         SELECT $1, d.role, $2, d.delegator FROM unnest($4::text[], $5::text[]) AS d (role, delegator)
+      ), keys AS (
+        INSERT INTO named_key (key_id, tenant_id) SELECT k, $1 FROM unnest($11::text[]) AS k ON CONFLICT DO NOTHING
       )
       INSERT INTO target_file (tenant_id, path, sha256, bytes)
       SELECT $1, t.path, decode(t.sha256, 'hex'), substring($6::bytea FROM t.start FOR t.length)
@@ -154,8 +158,18 @@ export async function insertRare(client: Queryable, next: NewHead): Promise<void
       targets.map((target) => target.sha256),
       pack.starts,
       pack.lengths,
+      keyIds,
     ],
   });
+}
+
+/** Tenants that have ever named one of these keys. */
+export async function tenantsNaming(client: Queryable, keyIds: readonly string[]): Promise<string[]> {
+  const { rows } = await client.query<{ slug: string }>({
+    text: `SELECT DISTINCT slug FROM named_key JOIN tenant ON tenant.id = tenant_id WHERE key_id = ANY($1::text[])`,
+    values: [keyIds],
+  });
+  return rows.map(({ slug }) => slug);
 }
 
 export interface PublicationRow {

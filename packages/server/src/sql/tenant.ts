@@ -61,14 +61,6 @@ export async function findTenant(client: Queryable, slug: string): Promise<Tenan
   return rows[0];
 }
 
-export async function findTenantById(client: Queryable, id: number): Promise<TenantRow | undefined> {
-  const { rows } = await client.query<TenantRow>({
-    text: 'SELECT id, slug, path, genesis FROM tenant WHERE id = $1',
-    values: [id],
-  });
-  return rows[0];
-}
-
 /** All of them, or those that the token was granted, by slug. */
 export async function listTenants(client: Queryable, tokenId: string | undefined): Promise<TenantRow[]> {
   const { rows } = await client.query<TenantRow>({

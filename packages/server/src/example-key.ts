@@ -1,0 +1,53 @@
+/** Keys whose private halves are in the repository, under keys-example/: good for trying things out, never for more. */
+import type { Root, Targets } from '@mandate/metadata';
+import { ServerError } from './error.ts';
+import type { TenantRegistry } from './tenant-registry.ts';
+
+/** Key ids of every key in keys-example/. */
+export const exampleKeyIds: ReadonlySet<string> = new Set<string>([]);
+
+/** The keys that a file gives to other roles. */
+export function keyIdsOf(file: Root | Targets): ReadonlySet<string> {
+  return new Set('keys' in file ? file.keys.keys() : file.delegations?.keys.keys());
+}
+
+/** @throws ServerError FORBIDDEN where a new file names an example key. */
+export function requireNoExampleKey(role: string, file: Root | Targets, examples: ReadonlySet<string>): void {
+  for (const keyId of keyIdsOf(file)) {
+    if (examples.has(keyId)) {
+      throw new ServerError(
+        'FORBIDDEN',
+        `role ${role} names example key ${keyId}, which anyone has; use a key of your own`,
+        {
+          role,
+        },
+      );
+    }
+  }
+}
+
+/**
+ * Looks closer at tenants that have named an example key.
+ *
+ * @throws ServerError EXAMPLE_KEY_IN_USE where one is still named by a current file.
+ */
+export async function requireNoExampleKeyInUse(
+  registry: TenantRegistry,
+  slugs: readonly string[],
+  examples: ReadonlySet<string>,
+): Promise<void> {
+  for (const slug of slugs) {
+    const open = await registry.find(slug);
+    for (const [role, file] of (await open?.tenant.delegatingFiles()) ?? []) {
+      for (const keyId of keyIdsOf(file)) {
+        if (!examples.has(keyId)) continue;
+        throw new ServerError(
+          'EXAMPLE_KEY_IN_USE',
+          `tenant ${open?.tenant.path}, role ${role}, names example key ${keyId}, which anyone has: replace it before ` +
+            'running in production mode',
+          { role },
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/** Slow and oversized requests. */
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { describeService } from './service.ts';
+
+const headersTimeoutMs = 400;
+const requestTimeoutMs = 800;
+
+describeService(
+  'limits',
+  (current) => {
+    /** Sends the pieces one after another; resolves with what came back when the connection ended, and after how long. */
+    function raw(pieces: readonly string[], everyMs: number): Promise<{ text: string; ms: number }> {
+      const { hostname, port } = new URL(current().server.url);
+      const start = performance.now();
+      return new Promise((resolve) => {
+        let text = '';
+        const socket = connect(Number(port), hostname);
+        socket.setEncoding('latin1');
+        socket.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        socket.on('error', () => undefined);
+        socket.on('close', () => {
+          clearInterval(timer);
+          resolve({ text, ms: performance.now() - start });
+        });
+        let next = 0;
+        const timer = setInterval(() => {
+          const piece = pieces[next];
+          next += 1;
+          if (piece !== undefined) socket.write(piece);
+        }, everyMs);
+      });
+    }
+
+    function post(length: number): string {
+      return (
+        `POST /v1/tenants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${current().operator.token}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`
+      );
+    }
+
+    it('a body that does not arrive in time ends the connection', async () => {
+      const { text, ms } = await raw([post(1_000), ...Array.from({ length: 999 }, () => ' ')], 30);
+      assert.match(text, /^HTTP\/1\.1 408 /);
+      assert.ok(ms < requestTimeoutMs + 2 * headersTimeoutMs + 1_000, `${ms}`);
+    });
+
+    it('headers that do not arrive in time end the connection', async () => {
+      const { text, ms } = await raw(
+        ['GET / HTTP/1.1\r\n', ...Array.from({ length: 999 }, (_, i) => `X-${i}: 1\r\n`)],
+        30,
+      );
+      assert.match(text, /^HTTP\/1\.1 408 /);
+      assert.ok(ms < 3 * headersTimeoutMs + 1_000, `${ms}`);
+    });
+
+    it('more headers than are read end the connection', async () => {
+      const flood = Array.from({ length: 3_000 }, (_, i) => `X-${i}: ${'a'.repeat(20)}\r\n`).join('');
+      const { text } = await raw([`GET /healthz HTTP/1.1\r\nHost: x\r\n${flood}\r\n`], 1);
+      assert.match(text, /^HTTP\/1\.1 431 /);
+    });
+
+    it('a body announced as too large is not read', async () => {
+      const { text, ms } = await raw([post(10 ** 9)], 1);
+      assert.match(text, /^HTTP\/1\.1 413 /);
+      assert.match(text, /"code":"TOO_LARGE"/);
+      assert.ok(ms < requestTimeoutMs, `${ms}`);
+    });
+
+    it('what is not HTTP ends the connection', async () => {
+      const { text } = await raw(['\x16\x03\x01 hello\r\n\r\n'], 1);
+      assert.match(text, /^HTTP\/1\.1 400 /);
+    });
+
+    it('and the service goes on', async () => {
+      assert.equal((await fetch(`${current().server.url}/readyz`)).status, 200);
+    });
+  },
+  { headersTimeoutMs, requestTimeoutMs },
+);

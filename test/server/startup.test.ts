@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { keyIdOf } from '@mandate/metadata';
+import { configFrom, defaultConfig, ServerError, startServer, type InternalCode } from '@mandate/server';
+import { generateSealingKey } from '@mandate/signing';
+import { publication } from './owner.ts';
+import { backends, Client, describeService, newToken, startService } from './service.ts';
+import { spawnService } from './spawn.ts';
+
+function code(expected: InternalCode): (error: unknown) => boolean {
+  return (error) => error instanceof ServerError && error.code === expected;
+}
+
+const silent = { write: (): void => undefined };
+
+describe('the data folder', () => {
+  let dataFolder: string;
+
+  beforeEach(() => {
+    dataFolder = mkdtempSync(join(tmpdir(), 'mandate-server-'));
+  });
+
+  afterEach(() => rmSync(dataFolder, { recursive: true, force: true }));
+
+  it('is opened by one process at a time', async () => {
+    const config = { ...defaultConfig, port: 0, dataFolder, logLevel: 'silent' } as const;
+    const first = await startServer(config, silent);
+    await assert.rejects(startServer(config, silent), code('DATA_FOLDER_IN_USE'));
+    await assert.rejects(spawnService({ MANDATE_DATA: dataFolder }), { message: 'DATA_FOLDER_IN_USE' });
+    await first.close();
+    const other = await spawnService({ MANDATE_DATA: dataFolder });
+    await assert.rejects(startServer(config, silent), code('DATA_FOLDER_IN_USE'));
+    await other.kill('SIGKILL');
+    const again = await startServer(config, silent);
+    await again.close();
+  });
+
+  it('keeps its secrets to its owner, and makes them once', async () => {
+    const config = { ...defaultConfig, port: 0, dataFolder, logLevel: 'silent' } as const;
+    const first = await startServer(config, silent);
+    const file = first.operatorTokenFile ?? '';
+    for (const secret of [file, join(dataFolder, 'sealing.key')]) {
+      assert.equal(statSync(secret).mode & 0o777, 0o600, secret);
+    }
+    assert.equal(statSync(dataFolder).mode & 0o077, 0);
+    const token = readFileSync(file, 'utf8').trim();
+    const { slug, owner } = await new Client(first.url, token).tenant('acme', ['reserved', 'org']);
+    await first.close();
+    const second = await startServer(config, silent);
+    assert.equal(second.operatorTokenFile, undefined);
+    const request = publication({ org: await owner.advance('org') });
+    assert.equal((await new Client(second.url, token).publish(slug, request)).status, 201);
+    await second.close();
+  });
+});
+
+describe('configuration', () => {
+  it('is refused where it is wrong, without repeating a secret', () => {
+    for (const environment of [
+      { PORT: '99999' },
+      { PORT: '8080x' },
+      { DATABASE_URL: 'postgres://user:secret@host/db' },
+      { DATABASE_URL: 'mysql://user:secret@host/db', MANDATE_SEALING_KEY: generateSealingKey() },
+      { MANDATE_SEALING_KEY: 'secret' },
+      { MANDATE_SEALING_KEY_FILE: '/absent/secret' },
+      { MANDATE_OPERATOR_TOKEN: 'secret' },
+      { MANDATE_PRODUCTION: 'secret' },
+      { MANDATE_PUBLIC_URL: 'secret' },
+      { MANDATE_LOG_LEVEL: 'secret' },
+      { MANDATE_MAX_AGE: '172800' },
+    ]) {
+      assert.throws(
+        () => configFrom(environment),
+        (error) => code('CONFIGURATION')(error) && !String(error).includes('secret'),
+        JSON.stringify(environment),
+      );
+    }
+  });
+
+  it('has defaults', () => {
+    const config = configFrom({});
+    assert.equal(config.host, '127.0.0.1');
+    assert.equal(config.port, 8080);
+    assert.deepEqual(configFrom({ PORT: '', MANDATE_DATA: '' }), config);
+  });
+});
+
+for (const backend of backends) {
+  describe(`production mode, ${backend.name}`, () => {
+    it('refuses keys that anyone has, at the start and in publications', async function () {
+      backend.prepare(this);
+      const { config, drop } = await backend.database();
+      try {
+        const trying = await startService(config);
+        const { owner, slug } = await trying.operator.tenant('acme', ['reserved', 'org']);
+        await trying.server.close();
+        const exampleKeyIds = new Set([keyIdOf(owner.signerFor('org').publicKey)]);
+        const production = { ...trying.config, port: 0, production: true, exampleKeyIds };
+        await assert.rejects(startServer(production, silent), code('EXAMPLE_KEY_IN_USE'));
+        const others = { ...production, exampleKeyIds: new Set(['0'.repeat(64)]) };
+        const service = await startService(others);
+        await service.server.close();
+        const strict = await startService({ ...others, exampleKeyIds: new Set<string>() });
+        assert.equal(
+          (await strict.operator.publish(slug, publication({ org: await owner.advance('org') }))).status,
+          201,
+        );
+        const delegation = await owner.delegate('repo~new');
+        await strict.server.close();
+        const refusing = await startService({
+          ...others,
+          exampleKeyIds: new Set([keyIdOf(owner.signerFor('repo~new').publicKey)]),
+        });
+        const answer = await refusing.operator.publish(slug, publication(delegation));
+        assert.equal(answer.body.code, 'FORBIDDEN');
+        await refusing.server.close();
+      } finally {
+        await drop();
+      }
+    });
+  });
+}
+
+describeService(
+  'secrets',
+  (current) => {
+    it('are in no log line and no answer', async () => {
+      const { operator, log, config, server } = current();
+      const { slug, owner } = await operator.tenant('acme', ['reserved', 'org']);
+      const reader = await operator.with([{ tenant: slug, level: 'reader' }]);
+      const wrong = newToken();
+      const answers: unknown[] = [
+        await new Client(server.url, wrong).call('GET', '/v1/tenants'),
+        await reader.call('POST', '/v1/tokens', { label: reader.token.repeat(1), grants: 'x' }),
+        await reader.publish(slug, publication({ org: await owner.advance('org') })),
+        await operator.publish(slug, publication({ org: 'not json' })),
+        await operator.call('GET', '/v1/tenants'),
+        await (await fetch(`${server.url}/v1/tenants?token=x`, { headers: { authorization: wrong } })).text(),
+        await (await fetch(`${server.url}/metrics`)).text(),
+      ];
+      const seen = log.join('') + JSON.stringify(answers);
+      assert.ok(log.length > 5, 'something was logged');
+      for (const token of [operator.token, reader.token, wrong]) {
+        assert.ok(!seen.includes(token.split('_').slice(2).join('_')), 'a token');
+      }
+      assert.ok(!seen.includes('PRIVATE KEY'));
+      if (config.databaseUrl !== undefined) assert.ok(!seen.includes(config.databaseUrl));
+    });
+  },
+  { logLevel: 'debug' },
+);
