@@ -120,7 +120,7 @@ class BinDelegations implements Delegations {
   }
 
   #delegation(name: string): Delegation {
-    // TAP 15: bins are terminating by their nature, a path is in exactly one.
+    // As python-tuf and tuf-js have it; the draft of TAP 15 says that bins are not terminating.
     return { name, keySet: this.bins.keySet, terminating: true, paths: undefined, hashPrefixes: undefined };
   }
 

@@ -38,7 +38,12 @@ function stepsOf(visit: Visit): Step[] {
   return steps;
 }
 
-/** In our profile a `~` name is resolved in the role that owns it, and role names say what they cover. */
+/** In our profile `targets` speaks of no `~` name itself: only the role that owns it does. */
+function isAskedOfOwner(trusted: TrustedMetadata, role: string, path: string): boolean {
+  return trusted.genesis !== undefined && role === 'targets' && path.startsWith('~');
+}
+
+/** In our profile role names say what they cover. */
 function candidates(
   trusted: TrustedMetadata,
   visit: Visit,
@@ -47,11 +52,10 @@ function candidates(
 ): readonly Delegation[] {
   const matching = file.delegations?.matching(path) ?? [];
   if (trusted.genesis === undefined) return matching;
-  const owner = visit.role === 'targets' && path.startsWith('~') ? ownerOf(path) : undefined;
-  const own =
-    path.startsWith('~') && visit.role === 'targets'
-      ? matching.filter(({ name }) => name === owner)
-      : matching;
+  const owner = ownerOf(path);
+  const own = isAskedOfOwner(trusted, visit.role, path)
+    ? matching.filter(({ name }) => name === owner)
+    : matching;
   for (const delegation of own) {
     if (!isWellNamed(delegation, visit.role)) {
       throw malformed(
@@ -76,7 +80,8 @@ export function lookupTarget(trusted: TrustedMetadata, path: string, now: number
   const order: string[] = [];
   for (let visit = stack.pop(); visit !== undefined; visit = stack.pop()) {
     // One role under two delegators is two visits: each is verified against the delegator at hand.
-    const key = `${visit.delegator}\n${visit.role}`;
+    // Names may hold any character: the length says where the first one ends.
+    const key = `${visit.delegator.length}:${visit.delegator}${visit.role}`;
     if (visited.has(key)) continue;
     if (visited.size > limits.walk) {
       throw new MetadataError('LIMIT_EXCEEDED', 'DEPTH', `the walk visited more than ${limits.walk} roles`, {
@@ -88,7 +93,7 @@ export function lookupTarget(trusted: TrustedMetadata, path: string, now: number
     visited.add(key);
     order.push(visit.role);
     visit.verified = verified;
-    const found = verified.file.targets.get(path);
+    const found = isAskedOfOwner(trusted, visit.role, path) ? undefined : verified.file.targets.get(path);
     if (found !== undefined) return { found, steps: stepsOf(visit) };
     const next: Visit[] = [];
     for (const delegation of candidates(trusted, visit, verified.file, path)) {

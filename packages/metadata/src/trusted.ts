@@ -43,10 +43,24 @@ function requireSameEntry(role: string, before: MetaFile | undefined, after: Met
   if (after.version < before.version) {
     throw older(role, `version ${after.version} is listed after version ${before.version} was seen`);
   }
-  const [a, b] = [before.hashes?.sha256, after.hashes?.sha256];
-  if (after.version === before.version && a !== undefined && b !== undefined && a !== b) {
+  const differ = (a: string | number | undefined, b: string | number | undefined) =>
+    a !== undefined && b !== undefined && a !== b;
+  if (
+    after.version === before.version &&
+    (differ(before.length, after.length) ||
+      differ(before.hashes?.sha256, after.hashes?.sha256) ||
+      differ(before.hashes?.sha512, after.hashes?.sha512))
+  ) {
     throw equivocation(role, after.version);
   }
+}
+
+/** Whether a role file that was verified under the entry `before` is the one that `after` lists. */
+function isListedStill(held: Targets, before: MetaFile | undefined, after: MetaFile | undefined): boolean {
+  if (after?.version !== held.version) return false;
+  const sha256 = after.hashes?.sha256;
+  if (sha256 !== undefined && sha256 === before?.hashes?.sha256) return true;
+  return matches(held.envelope.bytes, after);
 }
 
 export class TrustedMetadata {
@@ -131,6 +145,10 @@ export class TrustedMetadata {
     if (before.genesis !== undefined && file.profile === undefined) {
       throw malformed('PROFILE', 'the root dropped the profile that its predecessor had', 'root');
     }
+    // A genesis that is claimed later could be anybody's: only version 1 shows it.
+    if (before.genesis === undefined && file.profile !== undefined) {
+      throw malformed('PROFILE', 'the root names a profile that its predecessor had not', 'root');
+    }
     if (before.genesis !== undefined) requireTenant(file, before.genesis, 'root');
     this.#root = { file, status };
     const stands = (held: Verified<Signed> | undefined, keySet: KeySet) =>
@@ -183,8 +201,11 @@ export class TrustedMetadata {
   /**
    * A timestamp from the store, as floor and perhaps as current: expiry is not looked at. False, and ignored, where it
    * no longer verifies (5.3.11).
+   *
+   * @throws MetadataError MALFORMED/ORDER where one is held already: what was stored never replaces what is newer.
    */
   restoreTimestamp(bytes: Uint8Array): boolean {
+    if (this.#timestamp !== undefined) throw malformed('ORDER', 'a timestamp is loaded already', 'timestamp');
     try {
       this.#timestamp = this.#acceptTimestamp(bytes);
       return true;
@@ -210,8 +231,7 @@ export class TrustedMetadata {
         // Outside our profile the specification (5.4.3) has the newcomer discarded and nothing said.
         if (this.genesis !== undefined && !sameContent(file, before.file))
           throw equivocation('timestamp', file.version);
-        requireUnexpired(before.file, 'timestamp', now);
-        return before;
+        return this.requireFreshTimestamp(now);
       }
       requireSameEntry('snapshot', before.file.snapshot, file.snapshot);
       if (
@@ -261,8 +281,13 @@ export class TrustedMetadata {
     return { file, status };
   }
 
-  /** A snapshot from the store: a floor, and current where the timestamp names exactly it. */
+  /**
+   * A snapshot from the store: a floor, and current where the timestamp names exactly it.
+   *
+   * @throws MetadataError MALFORMED/ORDER where one is held already.
+   */
   restoreSnapshot(bytes: Uint8Array): boolean {
+    if (this.#snapshot !== undefined) throw malformed('ORDER', 'a snapshot is loaded already', 'snapshot');
     try {
       this.#snapshot = this.#acceptSnapshot(bytes);
     } catch (error) {
@@ -314,7 +339,7 @@ export class TrustedMetadata {
     this.#snapshot = next;
     this.#snapshotIsCurrent = true;
     for (const [role, held] of this.#roles) {
-      if (file.roles.get(role)?.version === held.file.version) continue;
+      if (isListedStill(held.file, before?.roles.get(role), file.roles.get(role))) continue;
       this.#rolesBefore.set(role, held.file);
       this.#roles.delete(role);
     }
