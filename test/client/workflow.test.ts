@@ -192,6 +192,32 @@ describe('client: state after a failure', () => {
     assert.deepEqual(root, sim.files.get('2.root.json'));
   });
 
+  it('goes no further with an expired root, once the chain has ended', async () => {
+    const sim = newTenant();
+    sim.signed('root')['expires'] = sim.expiry(0);
+    sim.rotate('timestamp');
+    sim.publish();
+    for (const mode of ['sequential', 'parallel'] as const) {
+      const store = new MemoryStore();
+      await assert.rejects(updaterOf(sim, { store, mode }).refresh(start), codeOf('EXPIRED', 'EXPIRES'));
+      const { root, timestamp } = await store.load();
+      assert.deepEqual([root, timestamp], [sim.files.get('2.root.json'), undefined]);
+    }
+    // An expired root on the way is no obstacle.
+    sim.signed('root')['expires'] = sim.expiry(1);
+    sim.rotate('timestamp');
+    sim.publish();
+    assert.equal((await updaterOf(sim).refresh(start)).trusted.root.file.version, 3);
+  });
+
+  it('judges a view that somebody kept by the clock of each look-up', async () => {
+    const sim = newTenant();
+    const view = await updaterOf(sim).refresh(start);
+    assert.ok('found' in (await view.find('team/app/v1', start)));
+    assert.throws(() => view.lookup('team/app/v1', start + day), codeOf('EXPIRED', 'EXPIRES'));
+    assert.throws(() => view.lookup('team/app/v1', start - day), codeOf('STALE', 'CLOCK_BEHIND'));
+  });
+
   it('does not answer from memory what the repository contradicts', async () => {
     const sim = newTenant();
     const updater = updaterOf(sim);
