@@ -8,6 +8,8 @@ export interface KeyringOptions {
   readonly passphrase: PassphraseSource;
   /** Names or URIs: only these are used. Empty: every key of the folder that fits. */
   readonly chosen: readonly string[];
+  /** These are used as well. */
+  readonly also: readonly string[];
 }
 
 /** The first digits of a key id: enough for a person to tell keys apart. */
@@ -54,8 +56,9 @@ export class Keyring {
 
   /** Candidates by key material, what they are opened by; URIs are opened to know. */
   async #candidates(): Promise<ReadonlyMap<string, string>> {
-    const { chosen } = this.#options;
-    const names = chosen.length > 0 ? chosen : (await this.#allRecords()).map(({ name }) => name);
+    const { chosen, also } = this.#options;
+    const own = chosen.length > 0 ? chosen : (await this.#allRecords()).map(({ name }) => name as string);
+    const names = [...new Set([...own, ...also])];
     const keys = await Promise.all(names.map(async (name) => [(await this.publicKey(name)).thumbprint, name] as const));
     return new Map(keys);
   }

@@ -2,7 +2,7 @@
  * The command line as a whole. Only the command that is called is loaded: `mandate verify` never loads the service or
  * the signing commands.
  */
-import { Command, CommanderError, type CommandUnknownOpts } from 'commander';
+import { Command, CommanderError } from 'commander';
 import type { Context } from './context.ts';
 import { failureOf } from './failure.ts';
 import { show, type Outcome } from './outcome.ts';
@@ -40,7 +40,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   const wrap: ActionWrapper =
     (action) =>
     async (...args) => {
-      const command = args.pop() as CommandUnknownOpts;
+      const command = args.pop() as Command;
       const { json = false } = command.optsWithGlobals<{ json?: boolean }>();
       try {
         exitCode = show(await action(context, ...(args as never[])), json, context.terminal);

@@ -32,6 +32,8 @@ export interface PublishOptions<Result> {
   readonly change: (draft: Draft) => Promise<Result>;
   /** Shown before anything is signed. @throws CliError NOT_CONFIRMED */
   readonly approve: (difference: Difference, result: Result) => Promise<void>;
+  /** Shows what takes a while. */
+  readonly progress: <T>(what: string, work: () => Promise<T>) => Promise<T>;
 }
 
 export interface Published<Result> {
@@ -67,7 +69,7 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
   let approved: string | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const draft = new Draft(await options.base(), options.expires);
-    const result = await options.change(draft);
+    const result = await options.progress('writing the next version', () => options.change(draft));
     if (draft.files.length === 0)
       throw new CliError('NO_CHANGE', 'the tenant already says so; nothing was signed');
     const difference = differenceOf(draft.files);
@@ -76,7 +78,8 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
     const files = await signed(draft, options.keyring);
     try {
       const request = { id: randomUUID(), files };
-      const publication = await submit(options.service, options.tenant, request);
+      const send = (): Promise<Publication> => submit(options.service, options.tenant, request);
+      const publication = await options.progress('publishing', send);
       return { publication, difference, result, rebased: attempt };
     } catch (error) {
       if (!(error instanceof CliError) || error.code !== 'CONFLICT') throw error;

@@ -1,0 +1,178 @@
+import type { Command } from 'commander';
+import type { Policy, Question, Refused, Verdict } from '@mandate/client';
+import type { FailureCode } from '@mandate/metadata';
+import { OciError, type OciErrorCode } from '@mandate/oci';
+import {
+  contentOfFile,
+  contentOfImage,
+  formatArtifact,
+  parseArtifact,
+  type ArtifactName,
+  type Content,
+} from '../artifact.ts';
+import type { Context } from '../context.ts';
+import { formatDuration, parseDuration } from '../duration.ts';
+import { CliError, usage } from '../error.ts';
+import { nextStep } from '../failure.ts';
+import { shortKeyId } from '../keyring.ts';
+import { addRegistryOptions, type RegistryOptions } from '../option.ts';
+import type { Outcome } from '../outcome.ts';
+import type { ActionWrapper } from '../program.ts';
+import { paint } from '../terminal.ts';
+import { openTenant } from '../trust.ts';
+
+interface Options extends RegistryOptions {
+  readonly tenant?: string;
+  readonly name?: string;
+  readonly maxAge?: string;
+  readonly minThreshold?: string;
+  readonly offline?: boolean;
+  readonly crossCheck?: boolean;
+}
+
+export function register(program: Command, action: ActionWrapper): void {
+  const command = program
+    .command('verify')
+    .description('Check that a trusted tenant vouches for an image, a file or a digest')
+    .argument('<what>', 'image reference by tag or digest, or with --name a file or sha256:<hex>')
+    .option('--tenant <tenant>', 'the tenant, where no trusted prefix says it')
+    .option('--name <name>', 'what a file or digest is called in the tenant: tools/cli:1.2.tgz')
+    .option('--max-age <time>', 'refuse where the newest timestamp is older than this: 1h')
+    .option('--min-threshold <count>', 'refuse where fewer distinct keys signed')
+    .option('--offline', 'answer from what was verified before, without the network')
+    .option('--cross-check', 'ask the stock tuf-js client as well, and refuse where it disagrees');
+  addRegistryOptions(command)
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate verify localhost:5000/acme/app:v1\n  $ mandate verify --tenant acme --name tools/cli:1.2.tgz ./cli.tgz\n\nExit code 0: verified. 1: refused, with the code of the reason. 2: not understood.\n',
+    )
+    .action(action(verifyCommand));
+}
+
+/** What a registry's failure means for somebody who asks whether an image may be used. */
+const verdictOfRegistry = {
+  INVALID_REFERENCE: undefined,
+  UNSUPPORTED_DIGEST: undefined,
+  UNSUPPORTED_MEDIA_TYPE: undefined,
+  NOT_FOUND: undefined,
+  UNAUTHORIZED: 'FORBIDDEN',
+  FORBIDDEN: 'FORBIDDEN',
+  CREDENTIALS_FAILED: 'FORBIDDEN',
+  UNREACHABLE: 'UNREACHABLE',
+  TIMEOUT: 'UNREACHABLE',
+  ABORTED: 'UNREACHABLE',
+  RATE_LIMITED: 'UNREACHABLE',
+  REFUSED: 'UNREACHABLE',
+  DIGEST_MISMATCH: 'DIGEST_MISMATCH',
+  SIZE_MISMATCH: 'DIGEST_MISMATCH',
+  TOO_LARGE: 'LIMIT_EXCEEDED',
+  MALFORMED: 'MALFORMED',
+  INSECURE: 'UNREACHABLE',
+  REDIRECT_REFUSED: 'UNREACHABLE',
+} satisfies Record<OciErrorCode, FailureCode | undefined>;
+
+/** A refusal that came before anything could be asked of the tenant. */
+function early(error: unknown): Pick<Refused, 'code' | 'message' | 'hint'> | undefined {
+  if (error instanceof CliError && error.code === 'NO_TENANT')
+    return { code: 'NO_TRUST_ROOT', message: error.message, hint: error.next ?? nextStep('NO_TRUST_ROOT') };
+  const code = error instanceof OciError ? verdictOfRegistry[error.code] : undefined;
+  return code === undefined ? undefined : { code, message: (error as Error).message, hint: nextStep(code) };
+}
+
+async function verifyCommand(context: Context, what: string, options: Options): Promise<Outcome> {
+  try {
+    const name = await parseArtifact(context, what, options);
+    const content = options.offline === true ? undefined : await contentOf(context, name, options);
+    return await judge(context, name, content ?? offlineContent(name), options);
+  } catch (error) {
+    const refused = early(error);
+    if (refused === undefined) throw error;
+    return refusedOutcome(refused, { what });
+  }
+}
+
+/** The registry is asked for what a tag points to; a digest says all by itself. */
+async function contentOf(
+  context: Context,
+  { image, file, digest, tag }: ArtifactName,
+  { insecureRegistry }: Options,
+): Promise<Content | undefined> {
+  if (file !== undefined && file !== '') {
+    const found = await contentOfFile(file);
+    if (digest !== undefined && digest !== found.digest)
+      throw usage(`${file} has the digest ${found.digest}, not the one in its name`);
+    return found;
+  }
+  if (image !== undefined && tag !== undefined && digest === undefined)
+    return context.terminal.progress('asking the registry', () =>
+      contentOfImage(context, image, insecureRegistry),
+    );
+  return undefined;
+}
+
+function offlineContent({ digest }: ArtifactName): Content | undefined {
+  return digest === undefined ? undefined : { digest, size: undefined, mediaType: undefined };
+}
+
+function policyOf({ maxAge, minThreshold, offline }: Options): Policy {
+  if (minThreshold !== undefined && !/^[1-9][0-9]{0,2}$/.test(minThreshold))
+    throw usage('--min-threshold is a count of keys');
+  return {
+    ...(maxAge === undefined ? {} : { maxAgeMs: parseDuration(maxAge) }),
+    ...(minThreshold === undefined ? {} : { minThreshold: Number(minThreshold) }),
+    ...(offline === true ? { offline: 'always' as const } : {}),
+  };
+}
+
+async function judge(
+  context: Context,
+  name: ArtifactName,
+  content: Content | undefined,
+  options: Options,
+): Promise<Outcome> {
+  const { verify } = await import('@mandate/client');
+  const reference = name.tag ?? name.digest ?? content?.digest;
+  if (reference === undefined) throw usage('a tag or a digest is needed');
+  const question: Question = {
+    tenant: (await openTenant(context, name.trusted)).updater,
+    repository: name.repository,
+    reference,
+    ...(content === undefined ? {} : { presented: content }),
+  };
+  const verdict = await context.terminal.progress('verifying', () =>
+    verify(question, policyOf(options), context.now()),
+  );
+  const about = { tenant: name.trusted.tenant, repository: name.repository, reference, ...content };
+  if (verdict.code !== 'VERIFIED') return refusedOutcome(verdict, about);
+  return verifiedOutcome(verdict, name, about);
+}
+
+function refusedOutcome(refused: Pick<Refused, 'code' | 'message' | 'hint'>, about: object): Outcome {
+  const { code, message, hint } = refused;
+  return {
+    ok: false,
+    text: `${paint('red', 'REFUSED')} ${code}: ${message}`,
+    json: { ...refused, ...about },
+    hints: [hint],
+  };
+}
+
+function verifiedOutcome(
+  verdict: Extract<Verdict, { code: 'VERIFIED' }>,
+  name: ArtifactName,
+  about: object,
+): Outcome {
+  const { evidence } = verdict;
+  const role = evidence.links.at(-1);
+  const signers = role?.signed.map(({ keyId }) => shortKeyId(keyId)).join(', ') ?? '';
+  const lines = [
+    `${paint('green', 'VERIFIED')} ${formatArtifact(name)} in tenant ${name.trusted.tenant}`,
+    `  digest  ${evidence.statement?.digest ?? ''}`,
+    `  role    ${role?.role ?? ''}, signed by ${role?.signed.length ?? 0} of ${role?.threshold ?? 0} needed keys (${signers})`,
+    `  fresh   timestamp ${formatDuration(evidence.ageMs ?? 0)} old, role good until ${role?.expires ?? ''}`,
+    `  root    ${evidence.genesis ?? ''} (${evidence.rootFrom})`,
+  ];
+  return { text: lines.join('\n'), json: { ...verdict, ...about } };
+}
+
