@@ -9,6 +9,8 @@ import type { ArtifactDifference, DelegationDifference, Difference } from './sig
 /** More lines of one kind than this are counted instead. */
 const shownLines = 200;
 
+const signs = { added: '+', removed: '-', changed: '~' } as const;
+
 type Names = ReadonlyMap<string, string>;
 
 function shortDigest(target: TargetFile | undefined): string {
@@ -21,14 +23,12 @@ function described(target: TargetFile | undefined): string {
 }
 
 function artifactLine({ path, change, role, before, after }: ArtifactDifference): string {
-  switch (change) {
-    case 'added':
-      return `  + ${path}  ${described(after)}  (role ${role})`;
-    case 'removed':
-      return `  - ${path}  ${described(before)}  (role ${role})`;
-    case 'changed':
-      return `  ~ ${path}  ${described(before)} -> ${described(after)}  (role ${role})`;
-  }
+  const target = {
+    added: described(after),
+    removed: described(before),
+    changed: `${described(before)} -> ${described(after)}`,
+  }[change];
+  return `  ${signs[change]} ${path}  ${target}  (role ${role})`;
 }
 
 /** `1 of 2 keys: 3f0c... (release), 91ab...` */
@@ -40,15 +40,18 @@ export function keySetText({ keys, threshold }: KeySet, names: Names): string {
   return `${threshold} of ${keys.size} ${keys.size === 1 ? 'key' : 'keys'}: ${shown.join(', ')}`;
 }
 
-function delegationLine({ role, delegator, change, keySet, keySetBefore }: DelegationDifference, names: Names): string {
-  switch (change) {
-    case 'added':
-      return `  + ${delegator} delegates to ${role}, ${keySetText(keySet, names)}`;
-    case 'removed':
-      return `  - ${delegator} no longer delegates to ${role}, ${keySetText(keySet, names)}`;
-    case 'changed':
-      return `  ~ ${role}: ${keySetBefore === undefined ? '' : keySetText(keySetBefore, names)} -> ${keySetText(keySet, names)}`;
-  }
+function delegationLine(
+  { role, delegator, change, keySet, keySetBefore }: DelegationDifference,
+  names: Names,
+): string {
+  const keys = keySetText(keySet, names);
+  const keysBefore = keySetBefore === undefined ? '' : keySetText(keySetBefore, names);
+  const what = {
+    added: `${delegator} delegates to ${role}, ${keys}`,
+    removed: `${delegator} no longer delegates to ${role}, ${keys}`,
+    changed: `${role}: ${keysBefore} -> ${keys}`,
+  }[change];
+  return `  ${signs[change]} ${what}`;
 }
 
 function limited(lines: readonly string[]): string[] {
@@ -65,7 +68,9 @@ export function differenceText(difference: Difference, names: Names, now: number
   return [
     ...limited(difference.delegations.map((one) => delegationLine(one, names))),
     ...limited(difference.artifacts.map(artifactLine)),
-    ...(difference.artifacts.length + difference.delegations.length === 0 ? ['  nothing but versions and expiry'] : []),
+    ...(difference.artifacts.length + difference.delegations.length === 0
+      ? ['  nothing but versions and expiry']
+      : []),
     `  files: ${shownFiles.join(', ')}; good until ${formatExpiry(expires, now)}`,
   ].join('\n');
 }

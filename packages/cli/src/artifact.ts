@@ -46,7 +46,11 @@ export interface NameOptions {
  *
  * @throws CliError USAGE, NO_TENANT; OciError INVALID_REFERENCE
  */
-export async function parseArtifact(context: Context, text: string, options: NameOptions): Promise<ArtifactName> {
+export async function parseArtifact(
+  context: Context,
+  text: string,
+  options: NameOptions,
+): Promise<ArtifactName> {
   if (options.name !== undefined) return namedArtifact(context, text, options.name, options.tenant);
   const { parseReference } = await import('@mandate/oci');
   const image = parseReference(text);
@@ -84,7 +88,8 @@ async function namedArtifact(
   name: string,
   tenant: string | undefined,
 ): Promise<ArtifactName> {
-  if (tenant === undefined) throw usage('--name names something inside a tenant', 'say which: --tenant <tenant>');
+  if (tenant === undefined)
+    throw usage('--name names something inside a tenant', 'say which: --tenant <tenant>');
   const trusted = await trustedTenant(context, tenant);
   const { repository, reference } = parseName(name);
   const given = isDigest(text) ? parseDigest(text) : undefined;
@@ -107,7 +112,10 @@ function parseName(name: string): { repository: Repository; reference: string | 
   const colon = name.lastIndexOf(':');
   const cut = at >= 0 ? at : colon;
   if (cut < 0) return { repository: parseRepository(name), reference: undefined };
-  return { repository: parseRepository(name.slice(0, cut)), reference: parseReferencePart(name.slice(cut + 1)) };
+  return {
+    repository: parseRepository(name.slice(0, cut)),
+    reference: parseReferencePart(name.slice(cut + 1)),
+  };
 }
 
 /** `team/app:v1`, `team/app@sha256:...`: how it is called inside its tenant. */
@@ -149,7 +157,10 @@ export async function contentOfImage(
   }
 }
 
-async function registryClient({ env, version }: Context, insecureHosts: readonly string[]): Promise<RegistryClient> {
+async function registryClient(
+  { env, version }: Context,
+  insecureHosts: readonly string[],
+): Promise<RegistryClient> {
   const { dockerConfigPath, dockerCredentials, RegistryClient } = await import('@mandate/oci');
   const configFile = dockerConfigPath(env, env['HOME'] || homedir());
   return new RegistryClient({

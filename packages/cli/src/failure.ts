@@ -21,9 +21,11 @@ const nextByVerdict = {
   THRESHOLD_NOT_MET: 'more holders of the keys of that role must sign',
   EXPIRED: 'its owner has to sign a new version: mandate renew <tenant>',
   STALE: 'check the clock of this machine and whether the service publishes timestamps',
-  ROLLBACK: 'the service offers less than was seen before; do not go on before its operator has explained why',
+  ROLLBACK:
+    'the service offers less than was seen before; do not go on before its operator has explained why',
   DISTRUSTED: 'the publisher has withdrawn it; do not use it',
-  ROOT_REPLACED: 'ask the owner through another channel which root is right; mandate trust remove and add accept it',
+  ROOT_REPLACED:
+    'ask the owner through another channel which root is right; mandate trust remove and add accept it',
   NO_TRUST_ROOT: 'say whom to trust: mandate trust add <tenant> --url <url> --genesis <digest>',
   NOT_AGREED: 'other roots that the policy asks do not say the same',
   UNREACHABLE: 'check that the service runs and that the URL is right: mandate trust list',

@@ -59,8 +59,19 @@ export class Keyring {
     const { chosen, also } = this.#options;
     const own = chosen.length > 0 ? chosen : (await this.#allRecords()).map(({ name }) => name as string);
     const names = [...new Set([...own, ...also])];
-    const keys = await Promise.all(names.map(async (name) => [(await this.publicKey(name)).thumbprint, name] as const));
+    const keys = await Promise.all(
+      names.map(async (name) => [(await this.publicKey(name)).thumbprint, name] as const),
+    );
     return new Map(keys);
+  }
+
+  /** Whether enough of the role's keys are here. */
+  async has(keySet: KeySet): Promise<boolean> {
+    const candidates = await this.#candidates();
+    const fitting = [...keySet.keys.values()]
+      .map(({ thumbprint }) => thumbprint)
+      .filter((one) => candidates.has(one));
+    return new Set(fitting).size >= keySet.threshold;
   }
 
   /**

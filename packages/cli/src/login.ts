@@ -69,12 +69,16 @@ function parseLogins(text: string): Logins {
 /** Adds a login and makes it the current one. @throws CliError CONFIGURATION */
 export async function saveLogin(context: Context, { url, token }: ServiceLogin): Promise<void> {
   const { tokens } = await loadLogins(context);
-  const services = Object.fromEntries([...tokens, [url, token] as const].map(([key, value]) => [key, { token: value }]));
+  const services = Object.fromEntries(
+    [...tokens, [url, token] as const].map(([key, value]) => [key, { token: value }]),
+  );
   const path = join(context.configFolder, fileName);
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await mkdir(context.configFolder, { recursive: true, mode: 0o700 });
-    await writeFile(temporary, `${JSON.stringify({ current: url, services }, undefined, 2)}\n`, { mode: 0o600 });
+    await writeFile(temporary, `${JSON.stringify({ current: url, services }, undefined, 2)}\n`, {
+      mode: 0o600,
+    });
     await chmod(temporary, 0o600);
     await rename(temporary, path);
   } catch (cause) {

@@ -24,6 +24,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   tenant: () => import('./command/tenant.ts'),
   delegate: () => import('./command/delegate.ts'),
   undelegate: () => import('./command/undelegate.ts'),
+  renew: () => import('./command/renew.ts'),
   sign: () => import('./command/sign.ts'),
   unsign: () => import('./command/unsign.ts'),
   verify: () => import('./command/verify.ts'),

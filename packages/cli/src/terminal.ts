@@ -24,30 +24,43 @@ export interface Terminal {
 /** Work that is done before this shows nothing. */
 const spinnerDelayMs = 400;
 
+/** A spinner on stderr that shows itself only once the work takes a while. */
+class DelayedSpinner {
+  #spinner: { stop(): unknown } | undefined;
+  #stopped = false;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(text: string) {
+    this.#timer = setTimeout(() => void this.#start(text), spinnerDelayMs);
+  }
+
+  async #start(text: string): Promise<void> {
+    const { default: start } = await import('yocto-spinner');
+    if (!this.#stopped) this.#spinner = start({ text, stream: process.stderr }).start();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#spinner?.stop();
+  }
+}
+
 export function processTerminal(): Terminal {
   const { stdin, stdout, stderr } = process;
-  const interactive = stdin.isTTY === true && stderr.isTTY === true;
+  const interactive = stdin.isTTY && stderr.isTTY;
   return {
     interactive,
     result: (text) => void stdout.write(text.endsWith('\n') ? text : `${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
     hint: (text) => void stderr.write(`${styleText('cyan', 'hint:', { stream: stderr })} ${text}\n`),
     async progress(what, work) {
-      if (stderr.isTTY !== true) return work();
-      const done = work();
-      let spinner: { stop(): unknown } | undefined;
-      const timer = setTimeout(() => {
-        void import('yocto-spinner').then(({ default: start }) => {
-          spinner = finished ? undefined : start({ text: what, stream: stderr }).start();
-        });
-      }, spinnerDelayMs);
-      let finished = false;
+      if (!stderr.isTTY) return work();
+      const spinner = new DelayedSpinner(what);
       try {
-        return await done;
+        return await work();
       } finally {
-        finished = true;
-        clearTimeout(timer);
-        spinner?.stop();
+        spinner.stop();
       }
     },
     async confirm(question) {

@@ -57,7 +57,11 @@ function text(object: JsonObject, name: string): string | undefined {
 
 function parseTenant(value: JsonValue): TrustedTenant {
   if (!isObject(value)) throw new TypeError('a tenant is an object');
-  const [genesis, root, metadataUrl] = [text(value, 'genesis'), text(value, 'root'), text(value, 'metadataUrl')];
+  const [genesis, root, metadataUrl] = [
+    text(value, 'genesis'),
+    text(value, 'root'),
+    text(value, 'metadataUrl'),
+  ];
   const prefixes = member(value, 'prefixes') ?? [];
   if (metadataUrl === undefined || (genesis === undefined && root === undefined))
     throw new TypeError('a tenant has a metadataUrl and a genesis or root');
@@ -92,7 +96,12 @@ export async function loadTrust({ configFolder }: Context): Promise<readonly Tru
 export async function saveTrust({ configFolder }: Context, tenants: readonly TrustedTenant[]): Promise<void> {
   const path = join(configFolder, fileName);
   const temporary = `${path}.${randomUUID()}.tmp`;
-  const wire = tenants.map(({ tenant, metadataUrl, pin, prefixes }) => ({ tenant, metadataUrl, ...pin, prefixes }));
+  const wire = tenants.map(({ tenant, metadataUrl, pin, prefixes }) => ({
+    tenant,
+    metadataUrl,
+    ...pin,
+    prefixes,
+  }));
   try {
     await mkdir(configFolder, { recursive: true, mode: 0o700 });
     await writeFile(temporary, `${JSON.stringify({ tenants: wire }, undefined, 2)}\n`, { mode: 0o600 });
@@ -133,14 +142,20 @@ export async function parsePrefix(prefix: string): Promise<string> {
     const { registry, repository } = parseReference(`${prefix.replace(/\/+$/, '')}/x`);
     return `${registry}/${repository}`.slice(0, -2);
   } catch (cause) {
-    throw Object.assign(usage(`"${prefix}" is not the beginning of an image name`, 'write localhost:5000/acme'), {
-      cause,
-    });
+    throw Object.assign(
+      usage(`"${prefix}" is not the beginning of an image name`, 'write localhost:5000/acme'),
+      {
+        cause,
+      },
+    );
   }
 }
 
 /** Opens what the verifying client needs: the pinned root, the source, and the folder of what was verified before. */
-export async function openTenant(context: Context, { tenant, metadataUrl, pin }: TrustedTenant): Promise<TenantSource> {
+export async function openTenant(
+  context: Context,
+  { tenant, metadataUrl, pin }: TrustedTenant,
+): Promise<TenantSource> {
   const { FolderStore, HttpSource, Updater } = await import('@mandate/client');
   const source = new HttpSource(metadataUrl);
   const resolved =
@@ -160,7 +175,11 @@ async function readPinnedRoot(path: string): Promise<Uint8Array> {
 }
 
 /** Keeps a copy of a root file and returns how the configuration names it. @throws MetadataError, CliError */
-export async function pinRootFile({ configFolder }: Context, tenant: TenantPath, bytes: Uint8Array): Promise<string> {
+export async function pinRootFile(
+  { configFolder }: Context,
+  tenant: TenantPath,
+  bytes: Uint8Array,
+): Promise<string> {
   parseRoot(bytes);
   const name = join('roots', `${tenantSlug(tenant)}-${hexOf(sha256Of(bytes)).slice(0, 16)}.json`);
   try {

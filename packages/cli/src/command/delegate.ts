@@ -19,10 +19,17 @@ interface Options extends SigningOptions {
 export function register(program: Command, action: ActionWrapper): void {
   const command = program
     .command('delegate')
-    .description('Let keys vouch for a repository, a subtree or the whole tenant; again with other keys replaces them')
+    .description(
+      'Let keys vouch for a repository, a subtree or the whole tenant; again with other keys replaces them',
+    )
     .argument('<tenant>', 'the tenant')
     .argument('<scope>', "team/app (one repository), 'team/**' (a subtree) or '**' (everything)")
-    .requiredOption('--key <key>', 'key of the new role, by name or file:<path>; may be repeated', collect, [])
+    .requiredOption(
+      '--key <key>',
+      'key of the new role, by name or file:<path>; may be repeated',
+      collect,
+      [],
+    )
     .option('--threshold <count>', 'how many of these keys must sign (default: 1)')
     .option('--from <role>', 'the role that delegates, for example org or team/** (default: targets)')
     .option('--sign-with <key>', 'sign the delegation itself with this key; may be repeated', collect, []);

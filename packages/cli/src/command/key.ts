@@ -28,7 +28,10 @@ export function register(program: Command, action: ActionWrapper): void {
     .argument('<name>', 'what you will call it')
     .addOption(new Option('--algorithm <algorithm>', 'kind of key').choices(algorithms).default('ed25519'))
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  $ mandate key generate release\n\nThe passphrase is asked for, or comes from MANDATE_PASSPHRASE or MANDATE_PASSPHRASE_FILE.\n')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate key generate release\n\nThe passphrase is asked for, or comes from MANDATE_PASSPHRASE or MANDATE_PASSPHRASE_FILE.\n',
+    )
     .action(action(generate));
   key
     .command('import')
@@ -36,7 +39,10 @@ export function register(program: Command, action: ActionWrapper): void {
     .argument('<name>', 'what you will call it')
     .argument('<file>', 'PEM, .p12 or .pfx')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  $ mandate key import release ./release.p12\n\nThe passphrase of the file is asked for, or comes from MANDATE_IMPORT_PASSPHRASE or MANDATE_IMPORT_PASSPHRASE_FILE.\n')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate key import release ./release.p12\n\nThe passphrase of the file is asked for, or comes from MANDATE_IMPORT_PASSPHRASE or MANDATE_IMPORT_PASSPHRASE_FILE.\n',
+    )
     .action(action(importKey));
   key
     .command('list')
@@ -106,10 +112,22 @@ async function importKey(context: Context, name: string, file: string): Promise<
   });
   const options = { keyFolder, name, passphrase: passphrase(context), now: now(), source: file };
   const isPem = bytes.includes('-----BEGIN ');
-  const record = await (isPem ? importPem({ ...options, pem: bytes }) : importPkcs12({ ...options, pfx: bytes }));
+  const record = await (isPem
+    ? importPem({ ...options, pem: bytes })
+    : importPkcs12({ ...options, pfx: bytes }));
   const outcome = made(record, 'imported');
-  const claims = record.publisher === undefined ? [] : [`its certificate claims: ${record.publisher.subject.replaceAll('\n', ', ')}`];
-  return { ...outcome, hints: [...claims, `${file} stays where it is; remove it if nobody else needs it`, ...(outcome.hints ?? [])] };
+  const claims =
+    record.publisher === undefined
+      ? []
+      : [`its certificate claims: ${record.publisher.subject.replaceAll('\n', ', ')}`];
+  return {
+    ...outcome,
+    hints: [
+      ...claims,
+      `${file} stays where it is; remove it if nobody else needs it`,
+      ...(outcome.hints ?? []),
+    ],
+  };
 }
 
 async function list({ keyFolder }: Context): Promise<Outcome> {

@@ -10,7 +10,13 @@ import {
 } from '../artifact.ts';
 import type { Context } from '../context.ts';
 import { usage } from '../error.ts';
-import { addRegistryOptions, addSigningOptions, collect, type RegistryOptions, type SigningOptions } from '../option.ts';
+import {
+  addRegistryOptions,
+  addSigningOptions,
+  collect,
+  type RegistryOptions,
+  type SigningOptions,
+} from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { changeContent } from '../signer/content.ts';
@@ -36,7 +42,12 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--name <name>', 'what a file or digest is called in the tenant: tools/cli:1.2.tgz')
     .option('--size <bytes>', 'the size of what a bare digest stands for')
     .option('--media-type <type>', 'the media type of a file or digest')
-    .option('--annotation <key=value>', 'a statement of your own, org.example.build=42; may be repeated', collect, []);
+    .option(
+      '--annotation <key=value>',
+      'a statement of your own, org.example.build=42; may be repeated',
+      collect,
+      [],
+    );
   addRegistryOptions(addSigningOptions(command))
     .addHelpText(
       'after',
@@ -130,7 +141,9 @@ async function signingOf(
   };
   const entry: NewTarget = { length: content.size, digest: content.digest, custom };
   const references = [...(name.tag === undefined ? [] : [name.tag]), content.digest];
-  const entries = new Map(references.map((reference) => [targetPath(name.repository, reference) as string, entry]));
+  const entries = new Map(
+    references.map((reference) => [targetPath(name.repository, reference) as string, entry]),
+  );
   return { name, content, entries };
 }
 

@@ -1,5 +1,11 @@
 import type { Command } from 'commander';
-import { parseRoot, encodeEnvelope, parseTenantPath, type RoleKeys, type TenantPath } from '@mandate/metadata';
+import {
+  parseRoot,
+  encodeEnvelope,
+  parseTenantPath,
+  type RoleKeys,
+  type TenantPath,
+} from '@mandate/metadata';
 import { signMetadata } from '@mandate/signing';
 import type { PublicationFile } from '@mandate/api';
 import { randomUUID } from 'node:crypto';
@@ -18,7 +24,14 @@ import { submit } from '../signer/publish.ts';
 import { keyringOf, roleLifetime } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
-import { loadTrust, metadataUrlOf, openTenant, parsePrefix, saveTrust, type TrustedTenant } from '../trust.ts';
+import {
+  loadTrust,
+  metadataUrlOf,
+  openTenant,
+  parsePrefix,
+  saveTrust,
+  type TrustedTenant,
+} from '../trust.ts';
 
 interface CreateOptions {
   readonly key: readonly string[];
@@ -39,7 +52,10 @@ const rootLifetime = '10y';
 
 export function register(program: Command, action: ActionWrapper): void {
   const tenant = program.command('tenant').description('Tenants: create one, list and show them');
-  tenant.addHelpText('after', '\nExample:\n  $ mandate tenant create acme --key release --prefix localhost:5000/acme\n');
+  tenant.addHelpText(
+    'after',
+    '\nExample:\n  $ mandate tenant create acme --key release --prefix localhost:5000/acme\n',
+  );
   tenant
     .command('create')
     .description('Create a tenant: sign its root here, publish it, and trust it on this machine')
@@ -49,13 +65,21 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--targets-key <key>', 'key of targets alone; may be repeated', collect, [])
     .option('--root-threshold <count>', 'how many keys must sign a root (default: 1)')
     .option('--targets-threshold <count>', 'how many keys must sign targets (default: 1)')
-    .option('--prefix <name>', 'image names that belong to it, localhost:5000/acme; may be repeated', collect, [])
+    .option(
+      '--prefix <name>',
+      'image names that belong to it, localhost:5000/acme; may be repeated',
+      collect,
+      [],
+    )
     .option('--root-expires <time>', `until when the root is good, from now (default: ${rootLifetime})`)
     .option('--expires <time>', `until when the other files are good, from now (default: ${roleLifetime})`)
     .option('--service <url>', 'the service that hosts it (default: the last login)')
     .option('-y, --yes', 'do not ask before signing')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  $ mandate tenant create acme --key release --prefix localhost:5000/acme\n')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate tenant create acme --key release --prefix localhost:5000/acme\n',
+    )
     .action(action(create));
   tenant
     .command('list')
@@ -81,7 +105,11 @@ export function parseThreshold(text: string | undefined, keys: number): number {
   return threshold;
 }
 
-async function roleKeys(keyring: Keyring, names: readonly string[], threshold: string | undefined): Promise<RoleKeys> {
+async function roleKeys(
+  keyring: Keyring,
+  names: readonly string[],
+  threshold: string | undefined,
+): Promise<RoleKeys> {
   const keys = await Promise.all([...new Set(names)].map((name) => keyring.publicKey(name)));
   return { keys, threshold: parseThreshold(threshold, keys.length) };
 }
@@ -137,7 +165,12 @@ async function create(context: Context, name: string, options: CreateOptions): P
   };
 }
 
-async function description(tenant: TenantPath, made: NewTenant, keyring: Keyring, now: number): Promise<string> {
+async function description(
+  tenant: TenantPath,
+  made: NewTenant,
+  keyring: Keyring,
+  now: number,
+): Promise<string> {
   const { roles, expires } = parseRoot(encodeEnvelope(made.root, []));
   const names = await keyring.names();
   return [
@@ -170,7 +203,10 @@ async function list(context: Context, { service: url }: { service?: string }): P
     return [path, state, trust, genesis ?? '-'];
   });
   return {
-    text: rows.length === 0 ? 'no tenants' : table(['tenant', 'state', 'trust', 'genesis, as the service says'], rows),
+    text:
+      rows.length === 0
+        ? 'no tenants'
+        : table(['tenant', 'state', 'trust', 'genesis, as the service says'], rows),
     json: { tenants },
     hints: rows.length === 0 ? ['mandate tenant create <tenant> --key <key>'] : [],
   };

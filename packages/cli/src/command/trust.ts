@@ -28,16 +28,25 @@ interface AddOptions {
 }
 
 export function register(program: Command, action: ActionWrapper): void {
-  const trust = program.command('trust').description('Whom this machine trusts: tenants, by their pinned roots');
+  const trust = program
+    .command('trust')
+    .description('Whom this machine trusts: tenants, by their pinned roots');
   trust.addHelpText('after', '\nExample:\n  $ mandate trust list\n');
   trust
     .command('add')
-    .description('Trust a tenant by its genesis or by a root file; both must come from its owner by a safe way')
+    .description(
+      'Trust a tenant by its genesis or by a root file; both must come from its owner by a safe way',
+    )
     .argument('<tenant>', 'the tenant, for example acme')
     .requiredOption('--url <url>', 'the service, or the folder of its metadata')
     .option('--genesis <digest>', 'sha256:<hex> that identifies the tenant for ever')
     .option('--root <file>', 'a root file of the tenant')
-    .option('--prefix <name>', 'image names that belong to it, localhost:5000/acme; may be repeated', collect, [])
+    .option(
+      '--prefix <name>',
+      'image names that belong to it, localhost:5000/acme; may be repeated',
+      collect,
+      [],
+    )
     .option('--no-check', 'do not ask the service now')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -75,11 +84,14 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   };
   const known = await loadTrust(context);
   if (known.some((other) => other.tenant === tenant)) {
-    throw new CliError('EXISTS', `tenant ${tenant} is trusted already`, { next: `mandate trust remove ${tenant}` });
+    throw new CliError('EXISTS', `tenant ${tenant} is trusted already`, {
+      next: `mandate trust remove ${tenant}`,
+    });
   }
   for (const prefix of trusted.prefixes) requireFree(prefix, known);
   if (options.check) {
-    const check = async (): Promise<unknown> => verifiedBase(await openTenant(context, trusted), context.now());
+    const check = async (): Promise<unknown> =>
+      verifiedBase(await openTenant(context, trusted), context.now());
     await context.terminal.progress('checking the tenant', check);
   }
   await saveTrust(context, [...known, trusted]);
@@ -104,7 +116,10 @@ async function pinOf(
   { genesis, root }: AddOptions,
 ): Promise<TrustedTenant['pin']> {
   if ((genesis === undefined) === (root === undefined)) {
-    throw usage('one of --genesis and --root says what is trusted', 'ask the owner of the tenant for its genesis');
+    throw usage(
+      'one of --genesis and --root says what is trusted',
+      'ask the owner of the tenant for its genesis',
+    );
   }
   if (genesis !== undefined) {
     if (!isDigest(genesis)) throw usage('--genesis is sha256:<64 lower-case hex digits>');

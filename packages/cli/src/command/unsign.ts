@@ -20,7 +20,9 @@ interface Options extends SigningOptions {
 export function register(program: Command, action: ActionWrapper): void {
   const command = program
     .command('unsign')
-    .description('Vouch for something no longer: a tag with its digest, or a digest with every tag that leads to it')
+    .description(
+      'Vouch for something no longer: a tag with its digest, or a digest with every tag that leads to it',
+    )
     .argument('[reference]', 'image reference; leave it out with --name')
     .option('--tenant <tenant>', 'the tenant, where no trusted prefix says it')
     .option('--name <name>', 'what it is called in the tenant: tools/cli:1.2.tgz')
@@ -35,7 +37,9 @@ export function register(program: Command, action: ActionWrapper): void {
 
 async function unsign(context: Context, reference: string | undefined, options: Options): Promise<Outcome> {
   if (reference === undefined && options.name === undefined) {
-    throw new CliError('USAGE', 'what is to be taken back?', { next: 'give an image reference, or --tenant and --name' });
+    throw new CliError('USAGE', 'what is to be taken back?', {
+      next: 'give an image reference, or --tenant and --name',
+    });
   }
   const name = await parseArtifact(context, reference ?? '', options);
   const published = await signChange(context, {
@@ -56,7 +60,11 @@ async function takeBack(draft: Draft, name: ArtifactName, tagOnly: boolean): Pro
   const prefix = `${repository}/`;
   const wanted = targetPath(repository, digest ?? tag ?? '') as string;
   const holder = await holderOfPath(draft, wanted);
-  const entries = await entriesOf(draft, holder, (path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('/'));
+  const entries = await entriesOf(
+    draft,
+    holder,
+    (path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('/'),
+  );
   const entry = entries.get(wanted);
   if (entry === undefined) {
     throw new CliError('NOT_FOUND', `${formatArtifact(name)} is not signed by role ${holder.role}`, {
@@ -64,14 +72,17 @@ async function takeBack(draft: Draft, name: ArtifactName, tagOnly: boolean): Pro
       next: `mandate inspect shows what is signed`,
     });
   }
-  const paths = digest === undefined ? tagPaths(entries, wanted, entry, prefix, tagOnly) : pathsOf(entries, digest);
+  const paths =
+    digest === undefined ? tagPaths(entries, wanted, entry, prefix, tagOnly) : pathsOf(entries, digest);
   await changeContent(draft, holder, new Map(paths.map((path) => [path, null])));
   return paths;
 }
 
 /** Every entry of the repository that stands for the digest. */
 function pathsOf(entries: ReadonlyMap<string, Entry>, digest: Digest): string[] {
-  return [...entries].filter(([, { target }]) => target.hashes.sha256 === hexOf(digest)).map(([path]) => path);
+  return [...entries]
+    .filter(([, { target }]) => target.hashes.sha256 === hexOf(digest))
+    .map(([path]) => path);
 }
 
 /** The tag, and its digest unless another tag leads to the same. */
@@ -89,4 +100,3 @@ function tagPaths(
   );
   return tagOnly || shared || !entries.has(byDigest) ? [wanted] : [wanted, byDigest];
 }
-

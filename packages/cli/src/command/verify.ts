@@ -145,7 +145,7 @@ async function judge(
   );
   const about = { tenant: name.trusted.tenant, repository: name.repository, reference, ...content };
   if (verdict.code !== 'VERIFIED') return refusedOutcome(verdict, about);
-  return verifiedOutcome(verdict, name, about);
+  return verifiedOutcome(verdict, name, about, content !== undefined || name.digest !== undefined);
 }
 
 function refusedOutcome(refused: Pick<Refused, 'code' | 'message' | 'hint'>, about: object): Outcome {
@@ -162,6 +162,7 @@ function verifiedOutcome(
   verdict: Extract<Verdict, { code: 'VERIFIED' }>,
   name: ArtifactName,
   about: object,
+  compared: boolean,
 ): Outcome {
   const { evidence } = verdict;
   const role = evidence.links.at(-1);
@@ -173,6 +174,10 @@ function verifiedOutcome(
     `  fresh   timestamp ${formatDuration(evidence.ageMs ?? 0)} old, role good until ${role?.expires ?? ''}`,
     `  root    ${evidence.genesis ?? ''} (${evidence.rootFrom})`,
   ];
-  return { text: lines.join('\n'), json: { ...verdict, ...about } };
+  const digest = evidence.statement?.digest;
+  return {
+    text: lines.join('\n'),
+    json: { ...verdict, ...about },
+    hints: compared ? [] : [`no registry was asked; pull it by its digest: ${digest ?? ''}`],
+  };
 }
-

@@ -160,7 +160,11 @@ export interface UndelegationChange {
 }
 
 /** @param carryBack let the wider role vouch for what the removed role listed */
-export async function undelegate(draft: Draft, place: Place, carryBack: boolean): Promise<UndelegationChange> {
+export async function undelegate(
+  draft: Draft,
+  place: Place,
+  carryBack: boolean,
+): Promise<UndelegationChange> {
   const { from } = place;
   const scope = scopeOfRole(place.role);
   if (from === undefined || scope === undefined) {

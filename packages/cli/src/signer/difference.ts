@@ -41,7 +41,8 @@ type Listed = Map<string, { role: string; target: TargetFile }>;
 function listed(files: readonly DraftFile[], which: 'before' | 'after'): Listed {
   const entries: Listed = new Map();
   for (const file of files) {
-    for (const [path, target] of file[which]?.targets ?? []) entries.set(path, { role: file.place.role, target });
+    for (const [path, target] of file[which]?.targets ?? [])
+      entries.set(path, { role: file.place.role, target });
   }
   return entries;
 }
@@ -57,10 +58,17 @@ function artifactsOf(files: readonly DraftFile[]): ArtifactDifference[] {
   for (const [path, { role, target }] of after) {
     const old = before.get(path)?.target;
     if (old !== undefined && sameTarget(old, target)) continue;
-    differences.push({ path, change: old === undefined ? 'added' : 'changed', role, before: old, after: target });
+    differences.push({
+      path,
+      change: old === undefined ? 'added' : 'changed',
+      role,
+      before: old,
+      after: target,
+    });
   }
   for (const [path, { role, target }] of before) {
-    if (!after.has(path)) differences.push({ path, change: 'removed', role, before: target, after: undefined });
+    if (!after.has(path))
+      differences.push({ path, change: 'removed', role, before: target, after: undefined });
   }
   return differences;
 }

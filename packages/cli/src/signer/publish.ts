@@ -109,7 +109,8 @@ export async function submit(
     }
     await sleep(pauseMs(attempt + 3));
     const done = await service.publication(request.id).catch((error: unknown) => {
-      if (error instanceof CliError && ['UNREACHABLE', 'OUTCOME_UNKNOWN'].includes(error.code)) return undefined;
+      if (error instanceof CliError && ['UNREACHABLE', 'OUTCOME_UNKNOWN'].includes(error.code))
+        return undefined;
       throw error;
     });
     if (done !== undefined) return done;

@@ -26,13 +26,23 @@ export interface Change<Result> {
   readonly remarks?: (result: Result, difference: Difference) => readonly string[];
 }
 
-export function keyringOf({ keyFolder, env, terminal }: Context, chosen: readonly string[], also: readonly string[] = []): Keyring {
+export function keyringOf(
+  { keyFolder, env, terminal }: Context,
+  chosen: readonly string[],
+  also: readonly string[] = [],
+): Keyring {
   return new Keyring({ keyFolder, passphrase: passphraseFrom(env, terminal.askPassphrase), chosen, also });
 }
 
-export async function signChange<Result>(context: Context, change: Change<Result>): Promise<Published<Result>> {
+export async function signChange<Result>(
+  context: Context,
+  change: Change<Result>,
+): Promise<Published<Result>> {
   const { trusted, options } = change;
-  const login = await loginFor(context, options.service ?? context.env['MANDATE_SERVICE'] ?? serviceOf(trusted));
+  const login = await loginFor(
+    context,
+    options.service ?? context.env['MANDATE_SERVICE'] ?? serviceOf(trusted),
+  );
   const keyring = keyringOf(context, options.key, change.alsoKeys);
   const tenant = await openTenant(context, trusted);
   const names = await keyring.names();

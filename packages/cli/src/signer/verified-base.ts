@@ -1,5 +1,13 @@
 /** A signer's base from the verifying client: the same code, the same root, the same floors as every verification. */
-import { limits, MetadataError, servedName, type Digest, type Root, type Targets } from '@mandate/metadata';
+import {
+  limits,
+  MetadataError,
+  servedName,
+  type Digest,
+  type Root,
+  type Targets,
+  type TrustedMetadata,
+} from '@mandate/metadata';
 import type { Source, TrustStore, Updater, View } from '@mandate/client';
 import { CliError } from '../error.ts';
 import type { Base, Place } from './base.ts';
@@ -20,7 +28,7 @@ export interface TenantSource {
   readonly store: TrustStore;
 }
 
-class VerifiedBase implements Base {
+export class VerifiedBase implements Base {
   readonly root: Root;
   readonly genesis: Digest;
   readonly #view: View;
@@ -36,6 +44,11 @@ class VerifiedBase implements Base {
     this.#load = load;
     this.root = root;
     this.genesis = genesis;
+  }
+
+  /** The state machine that this rests on, for showing timestamp and snapshot. */
+  get trusted(): TrustedMetadata {
+    return this.#view.trusted;
   }
 
   async role(place: Place): Promise<Targets> {
@@ -70,7 +83,7 @@ class VerifiedBase implements Base {
  * @param now milliseconds since the epoch
  * @throws MetadataError, ClientError: whatever keeps a verifier from trusting the tenant keeps a signer from signing
  */
-export async function verifiedBase(tenant: TenantSource, now: number): Promise<Base> {
+export async function verifiedBase(tenant: TenantSource, now: number): Promise<VerifiedBase> {
   const { view, load } = await currentView(tenant, now);
   const root = view.trusted.root.file;
   if (root.genesis === undefined) {
@@ -91,12 +104,16 @@ async function currentView({ updater, source, store }: TenantSource, now: number
     return { view, load: (role, delegator) => view.load(role, delegator, anyTime) };
   } catch (error) {
     // Everything up to the snapshot is current and stored; only `targets` has expired, and signing is what ends that.
-    if (!(error instanceof MetadataError) || error.code !== 'EXPIRED' || error.role !== 'targets') throw error;
+    if (!(error instanceof MetadataError) || error.code !== 'EXPIRED' || error.role !== 'targets')
+      throw error;
   }
   const view = await updater.offline(now);
   const load = async (role: string, delegator: string): Promise<void> => {
     const { version, length } = view.trusted.listed(role);
-    const bytes = await source.fetch(servedName(role, version), Math.min(length ?? limits.roleBytes, limits.roleBytes));
+    const bytes = await source.fetch(
+      servedName(role, version),
+      Math.min(length ?? limits.roleBytes, limits.roleBytes),
+    );
     // The store is a cache: what it holds is verified when it is loaded.
     if (bytes !== undefined) await store.saveRole(role, bytes);
     await view.load(role, delegator, anyTime);

@@ -50,7 +50,8 @@ function places(from: Place, file: Targets): Place[] {
 /** Where a path that a delegated role lists is looked for: only entries found there count. */
 function firstMatch(file: Targets, path: string): string | undefined {
   const { delegations } = file;
-  if (delegations?.bins !== undefined) return binName(delegations.bins, binNumber(delegations.bins.bitLength, path));
+  if (delegations?.bins !== undefined)
+    return binName(delegations.bins, binNumber(delegations.bins.bitLength, path));
   return delegations?.matching(path)[0]?.name;
 }
 
@@ -74,7 +75,9 @@ export async function entriesOf(
     const delegation = file.delegations?.named(role);
     return delegation !== undefined && (delegation.paths === undefined || mayHold(delegation));
   });
-  await draft.base.preload(delegated.filter(({ role }) => !draft.files.some((own) => own.place.role === role)));
+  await draft.base.preload(
+    delegated.filter(({ role }) => !draft.files.some((own) => own.place.role === role)),
+  );
   for (const next of delegated) {
     const reached = (path: string): boolean => wanted(path) && firstMatch(file, path) === next.role;
     for (const [path, entry] of await entriesOf(draft, next, reached, mayHold)) entries.set(path, entry);
