@@ -10,10 +10,17 @@ import {
   type Digest,
   type Repository,
 } from '@mandate/metadata';
-import type { ImageReference, RegistryClient } from '@mandate/oci';
+import type { TrustedTenant } from '@mandate/client';
+import {
+  dockerConfigPath,
+  dockerCredentials,
+  parseReference,
+  RegistryClient,
+  type ImageReference,
+} from '@mandate/oci';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
-import { loadTrust, tenantOfName, trustedTenant, type TrustedTenant } from './trust.ts';
+import { loadTrust, tenantOfName, trustedTenant } from './trust.ts';
 
 /** A name inside a tenant. */
 export interface ArtifactName {
@@ -52,7 +59,6 @@ export async function parseArtifact(
   options: NameOptions,
 ): Promise<ArtifactName> {
   if (options.name !== undefined) return namedArtifact(context, text, options.name, options.tenant);
-  const { parseReference } = await import('@mandate/oci');
   const image = parseReference(text);
   const place = await placeOfImage(context, image, options.tenant);
   const tag = image.tag ?? (image.digest === undefined ? 'latest' : undefined);
@@ -65,20 +71,20 @@ async function placeOfImage(
   tenant: string | undefined,
 ): Promise<Pick<ArtifactName, 'trusted' | 'repository'>> {
   const full = `${image.registry}/${image.repository}`;
-  if (tenant !== undefined) {
-    const trusted = await trustedTenant(context, tenant);
-    const mapped = tenantOfName([trusted], full);
-    if (mapped !== undefined) return mapped;
+  const trusted = tenant === undefined ? undefined : await trustedTenant(context, tenant);
+  const config = trusted === undefined ? await loadTrust(context) : { tenants: [trusted] };
+  const mapped = tenantOfName(config, full);
+  if (mapped !== undefined) return { trusted: mapped.tenant, repository: mapped.repository };
+  if (trusted !== undefined) {
     // The usual place: the tenant's path begins the repository's.
     const inside = image.repository.startsWith(`${trusted.tenant}/`)
       ? image.repository.slice(trusted.tenant.length + 1)
       : image.repository;
     return { trusted, repository: parseRepository(inside) };
   }
-  const mapped = tenantOfName(await loadTrust(context), full);
-  if (mapped !== undefined) return mapped;
-  throw new CliError('NO_TENANT', `no trusted tenant has the image names below ${image.registry}`, {
-    next: `name the tenant with --tenant, or map it: mandate trust add <tenant> --url <service> --genesis <digest> --prefix ${full.slice(0, full.lastIndexOf('/'))}`,
+  const prefix = full.slice(0, full.lastIndexOf('/'));
+  throw new CliError('NO_TENANT', `no trusted tenant has the image name ${full}`, {
+    next: `name the tenant with --tenant, or map its names: mandate trust add <tenant> --url <service> --genesis <digest> --prefix ${prefix}`,
   });
 }
 
@@ -148,7 +154,7 @@ export async function contentOfImage(
   image: ImageReference,
   insecureHosts: readonly string[],
 ): Promise<Content & { readonly size: number; readonly mediaType: string }> {
-  const client = await registryClient(context, insecureHosts);
+  const client = registryClient(context, insecureHosts);
   try {
     const { digest, size, mediaType } = await client.resolve(image);
     return { digest, size, mediaType };
@@ -157,11 +163,7 @@ export async function contentOfImage(
   }
 }
 
-async function registryClient(
-  { env, version }: Context,
-  insecureHosts: readonly string[],
-): Promise<RegistryClient> {
-  const { dockerConfigPath, dockerCredentials, RegistryClient } = await import('@mandate/oci');
+function registryClient({ env, version }: Context, insecureHosts: readonly string[]): RegistryClient {
   const configFile = dockerConfigPath(env, env['HOME'] || homedir());
   return new RegistryClient({
     credentials: dockerCredentials({ configFile, env }),

@@ -1,43 +1,30 @@
 /**
- * Whom this machine trusts: tenants by name, each with its pinned root, where its metadata is, and which registry names
- * belong to it. `trust.json` in the configuration folder; what was verified is kept beside it.
+ * Whom this machine trusts: `trust.json` in the configuration folder, with pinned root files and what was verified
+ * before beside it. Which names belong to whom is the verifying client's to say.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  hexOf,
-  isObject,
-  member,
-  parseDigest,
-  parseJson,
-  parseRepository,
-  parseRoot,
-  parseTenantPath,
-  sha256Of,
-  tenantSlug,
-  type Digest,
-  type JsonObject,
-  type JsonValue,
-  type Repository,
-  type TenantPath,
-} from '@mandate/metadata';
+  ClientError,
+  emptyTrust,
+  encodeTrust,
+  FolderStore,
+  HttpSource,
+  parseTrust,
+  resolveName,
+  Updater,
+  type ResolvedName,
+  type TrustConfig,
+  type TrustedTenant,
+} from '@mandate/client';
+import { hexOf, parseRoot, parseTenantPath, sha256Of, tenantSlug, type TenantPath } from '@mandate/metadata';
+import { parseReference } from '@mandate/oci';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
 import type { TenantSource } from './signer/verified-base.ts';
 
 const fileName = 'trust.json';
-
-/** One tenant that this machine trusts. */
-export interface TrustedTenant {
-  readonly tenant: TenantPath;
-  /** Where its metadata is, `https://host/tuf/acme/metadata`. */
-  readonly metadataUrl: string;
-  /** What is trusted: the tenant's identity, or a root file that came by a trusted way. */
-  readonly pin: { readonly genesis: Digest } | { readonly root: string };
-  /** Registry names that are this tenant's, `localhost:5000/acme`; what follows is the repository. */
-  readonly prefixes: readonly string[];
-}
 
 /** The service's part of the metadata URL, where it is one of ours. */
 export function serviceOf({ metadataUrl }: TrustedTenant): string | undefined {
@@ -50,42 +37,15 @@ export function metadataUrlOf(serviceUrl: string, tenant: TenantPath): string {
   return `${serviceUrl}/tuf/${tenantSlug(tenant)}/metadata`;
 }
 
-function text(object: JsonObject, name: string): string | undefined {
-  const value = member(object, name);
-  return typeof value === 'string' ? value : undefined;
-}
-
-function parseTenant(value: JsonValue): TrustedTenant {
-  if (!isObject(value)) throw new TypeError('a tenant is an object');
-  const [genesis, root, metadataUrl] = [
-    text(value, 'genesis'),
-    text(value, 'root'),
-    text(value, 'metadataUrl'),
-  ];
-  const prefixes = member(value, 'prefixes') ?? [];
-  if (metadataUrl === undefined || (genesis === undefined && root === undefined))
-    throw new TypeError('a tenant has a metadataUrl and a genesis or root');
-  if (!Array.isArray(prefixes) || prefixes.some((prefix) => typeof prefix !== 'string'))
-    throw new TypeError('prefixes is a list of text');
-  return {
-    tenant: parseTenantPath(text(value, 'tenant') ?? ''),
-    metadataUrl,
-    pin: genesis === undefined ? { root: root as string } : { genesis: parseDigest(genesis) },
-    prefixes: prefixes as readonly string[],
-  };
-}
-
 /** @throws CliError CONFIGURATION */
-export async function loadTrust({ configFolder }: Context): Promise<readonly TrustedTenant[]> {
+export async function loadTrust({ configFolder }: Context): Promise<TrustConfig> {
   const path = join(configFolder, fileName);
   try {
-    const { value } = parseJson(await readFile(path, 'utf8'));
-    const tenants = isObject(value) ? member(value, 'tenants') : undefined;
-    if (!Array.isArray(tenants)) throw new TypeError('no list of tenants');
-    return (tenants as readonly JsonValue[]).map(parseTenant);
+    return parseTrust(await readFile(path, 'utf8'));
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new CliError('CONFIGURATION', `${path} cannot be read`, {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return emptyTrust;
+    const why = cause instanceof ClientError ? `: ${cause.message}` : '';
+    throw new CliError('CONFIGURATION', `${path} cannot be read${why}`, {
       cause,
       next: 'correct it, or remove it and add the tenants again',
     });
@@ -93,18 +53,12 @@ export async function loadTrust({ configFolder }: Context): Promise<readonly Tru
 }
 
 /** @throws CliError CONFIGURATION */
-export async function saveTrust({ configFolder }: Context, tenants: readonly TrustedTenant[]): Promise<void> {
+export async function saveTrust({ configFolder }: Context, config: TrustConfig): Promise<void> {
   const path = join(configFolder, fileName);
   const temporary = `${path}.${randomUUID()}.tmp`;
-  const wire = tenants.map(({ tenant, metadataUrl, pin, prefixes }) => ({
-    tenant,
-    metadataUrl,
-    ...pin,
-    prefixes,
-  }));
   try {
     await mkdir(configFolder, { recursive: true, mode: 0o700 });
-    await writeFile(temporary, `${JSON.stringify({ tenants: wire }, undefined, 2)}\n`, { mode: 0o600 });
+    await writeFile(temporary, encodeTrust(config), { mode: 0o600 });
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true });
@@ -112,32 +66,32 @@ export async function saveTrust({ configFolder }: Context, tenants: readonly Tru
   }
 }
 
+export function findTenant({ tenants }: TrustConfig, name: TenantPath): TrustedTenant | undefined {
+  return tenants.find(({ tenant }) => tenant === name);
+}
+
 /** @throws CliError NO_TENANT */
 export async function trustedTenant(context: Context, name: string): Promise<TrustedTenant> {
   const tenant = parseTenantPath(name);
-  const found = (await loadTrust(context)).find((known) => known.tenant === tenant);
+  const found = findTenant(await loadTrust(context), tenant);
   if (found !== undefined) return found;
   throw new CliError('NO_TENANT', `tenant ${tenant} is not trusted here`, {
     next: `mandate trust add ${tenant} --url <service> --genesis <digest>`,
   });
 }
 
-/** The tenant that a registry name belongs to, by the longest prefix, and the repository in it. */
-export function tenantOfName(
-  tenants: readonly TrustedTenant[],
-  name: string,
-): { readonly trusted: TrustedTenant; readonly repository: Repository } | undefined {
-  const matching = tenants
-    .flatMap((trusted) => trusted.prefixes.map((prefix) => ({ trusted, prefix })))
-    .filter(({ prefix }) => name.startsWith(`${prefix}/`))
-    .sort((a, b) => b.prefix.length - a.prefix.length)[0];
-  if (matching === undefined) return undefined;
-  return { trusted: matching.trusted, repository: parseRepository(name.slice(matching.prefix.length + 1)) };
+/** The tenant that an image name belongs to; undefined where nobody is trusted for it. */
+export function tenantOfName(config: TrustConfig, name: string): ResolvedName | undefined {
+  try {
+    return resolveName(config, name);
+  } catch (error) {
+    if (error instanceof ClientError && error.code === 'NO_TRUST_ROOT') return undefined;
+    throw error;
+  }
 }
 
 /** `host[:port][/path]` in one spelling. @throws CliError USAGE */
-export async function parsePrefix(prefix: string): Promise<string> {
-  const { parseReference } = await import('@mandate/oci');
+export function parsePrefix(prefix: string): string {
   try {
     const { registry, repository } = parseReference(`${prefix.replace(/\/+$/, '')}/x`);
     return `${registry}/${repository}`.slice(0, -2);
@@ -156,10 +110,9 @@ export async function openTenant(
   context: Context,
   { tenant, metadataUrl, pin }: TrustedTenant,
 ): Promise<TenantSource> {
-  const { FolderStore, HttpSource, Updater } = await import('@mandate/client');
   const source = new HttpSource(metadataUrl);
   const resolved =
-    'genesis' in pin ? pin : { root: await readPinnedRoot(join(context.configFolder, pin.root)) };
+    'genesis' in pin ? pin : { root: await readPinnedRoot(join(context.configFolder, pin.rootFile)) };
   const identity = 'genesis' in resolved ? resolved.genesis : sha256Of(resolved.root);
   const folder = `${tenantSlug(tenant)}-${hexOf(identity).slice(0, 16)}`;
   const store = new FolderStore(join(context.configFolder, 'verified', folder));

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { TrustedTenant } from '@mandate/client';
 import { keySetText } from '../approval.ts';
 import { allRoles, topLinks, type ChainLink, type RoleEntry } from '../chain.ts';
 import type { Context } from '../context.ts';
@@ -9,7 +10,7 @@ import type { ActionWrapper } from '../program.ts';
 import { keyringOf } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
-import { loadTrust, openTenant, trustedTenant, type TrustedTenant } from '../trust.ts';
+import { loadTrust, openTenant, trustedTenant } from '../trust.ts';
 
 /** A role that expires sooner than this is pointed out. */
 const soon = '30d';
@@ -25,7 +26,8 @@ export function register(program: Command, action: ActionWrapper): void {
 }
 
 async function status(context: Context, name: string | undefined): Promise<Outcome> {
-  const tenants = name === undefined ? await loadTrust(context) : [await trustedTenant(context, name)];
+  const tenants =
+    name === undefined ? (await loadTrust(context)).tenants : [await trustedTenant(context, name)];
   if (tenants.length === 0) {
     throw new CliError('NO_TENANT', 'no tenant is trusted here', {
       next: 'mandate trust add <tenant> --url <service> --genesis <digest>',

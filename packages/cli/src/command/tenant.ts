@@ -9,6 +9,7 @@ import {
 import { signMetadata } from '@mandate/signing';
 import type { PublicationFile } from '@mandate/api';
 import { randomUUID } from 'node:crypto';
+import { withTenant, type TrustedTenant } from '@mandate/client';
 import { approve, keySetText } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { formatExpiry, parseDuration } from '../duration.ts';
@@ -25,12 +26,13 @@ import { keyringOf, roleLifetime } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
 import {
+  findTenant,
   loadTrust,
   metadataUrlOf,
   openTenant,
   parsePrefix,
   saveTrust,
-  type TrustedTenant,
+  trustedTenant,
 } from '../trust.ts';
 
 interface CreateOptions {
@@ -121,9 +123,9 @@ async function create(context: Context, name: string, options: CreateOptions): P
   if (rootNames.length === 0 || targetsNames.length === 0) {
     throw usage('root and targets need keys', `mandate key generate release, then --key release`);
   }
-  const prefixes = await Promise.all(options.prefix.map(parsePrefix));
+  const prefixes = options.prefix.map(parsePrefix);
   const known = await loadTrust(context);
-  if (known.some((other) => other.tenant === tenant)) {
+  if (findTenant(known, tenant) !== undefined) {
     throw new CliError('EXISTS', `this machine trusts a tenant ${tenant} already`, {
       next: `mandate tenant show ${tenant}, or mandate trust remove ${tenant}`,
     });
@@ -153,7 +155,7 @@ async function create(context: Context, name: string, options: CreateOptions): P
     pin: { genesis: made.genesis },
     prefixes,
   };
-  await saveTrust(context, [...known, trusted]);
+  await saveTrust(context, withTenant(known, trusted));
   await verifiedBase(await openTenant(context, trusted), context.now());
   return {
     text: `created tenant ${tenant}, genesis ${made.genesis}`,
@@ -198,8 +200,7 @@ async function list(context: Context, { service: url }: { service?: string }): P
   const { tenants } = await service.listTenants();
   const trusted = await loadTrust(context);
   const rows = tenants.map(({ path, state, genesis }) => {
-    const pinned = trusted.find((one) => one.tenant === path);
-    const trust = pinned === undefined ? 'not trusted here' : 'trusted';
+    const trust = findTenant(trusted, parseTenantPath(path)) === undefined ? 'not trusted here' : 'trusted';
     return [path, state, trust, genesis ?? '-'];
   });
   return {
@@ -213,13 +214,8 @@ async function list(context: Context, { service: url }: { service?: string }): P
 }
 
 async function showTenant(context: Context, name: string): Promise<Outcome> {
-  const tenant = parseTenantPath(name);
-  const trusted = (await loadTrust(context)).find((one) => one.tenant === tenant);
-  if (trusted === undefined) {
-    throw new CliError('NO_TENANT', `tenant ${tenant} is not trusted here`, {
-      next: `mandate trust add ${tenant} --url <service> --genesis <digest>`,
-    });
-  }
+  const trusted = await trustedTenant(context, name);
+  const { tenant } = trusted;
   const base = await verifiedBase(await openTenant(context, trusted), context.now());
   const names = await keyringOf(context, []).names();
   const { root } = base;

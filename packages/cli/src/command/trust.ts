@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { withoutTenant, withTenant, type TrustConfig, type TrustedTenant } from '@mandate/client';
 import { isDigest, parseDigest, parseTenantPath } from '@mandate/metadata';
 import type { Context } from '../context.ts';
 import { CliError, usage } from '../error.ts';
@@ -16,7 +17,7 @@ import {
   parsePrefix,
   pinRootFile,
   saveTrust,
-  type TrustedTenant,
+  findTenant,
 } from '../trust.ts';
 
 interface AddOptions {
@@ -80,10 +81,10 @@ async function add(context: Context, name: string, options: AddOptions): Promise
     tenant,
     metadataUrl: url.endsWith('/metadata') ? url : metadataUrlOf(url, tenant),
     pin: await pinOf(context, tenant, options),
-    prefixes: await Promise.all(options.prefix.map(parsePrefix)),
+    prefixes: options.prefix.map(parsePrefix),
   };
   const known = await loadTrust(context);
-  if (known.some((other) => other.tenant === tenant)) {
+  if (findTenant(known, tenant) !== undefined) {
     throw new CliError('EXISTS', `tenant ${tenant} is trusted already`, {
       next: `mandate trust remove ${tenant}`,
     });
@@ -94,7 +95,7 @@ async function add(context: Context, name: string, options: AddOptions): Promise
       verifiedBase(await openTenant(context, trusted), context.now());
     await context.terminal.progress('checking the tenant', check);
   }
-  await saveTrust(context, [...known, trusted]);
+  await saveTrust(context, withTenant(known, trusted));
   return {
     text: `trusting ${tenant}, ${pinText(trusted)}`,
     json: describe(trusted),
@@ -102,8 +103,8 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   };
 }
 
-function requireFree(prefix: string, known: readonly TrustedTenant[]): void {
-  const holder = known.find(({ prefixes }) => prefixes.includes(prefix));
+function requireFree(prefix: string, { tenants }: TrustConfig): void {
+  const holder = tenants.find(({ prefixes }) => prefixes.includes(prefix));
   if (holder === undefined) return;
   throw new CliError('EXISTS', `image names below ${prefix} belong to tenant ${holder.tenant} already`, {
     next: `mandate trust remove ${holder.tenant}`,
@@ -128,16 +129,16 @@ async function pinOf(
   const bytes = await readFile(root as string).catch((cause: unknown) => {
     throw new CliError('FILE', `${root} cannot be read`, { cause });
   });
-  return { root: await pinRootFile(context, tenant, bytes) };
+  return { rootFile: await pinRootFile(context, tenant, bytes) };
 }
 
 function pinText({ pin }: TrustedTenant): string {
-  return 'genesis' in pin ? `genesis ${pin.genesis}` : `root file ${pin.root}`;
+  return 'genesis' in pin ? `genesis ${pin.genesis}` : `root file ${pin.rootFile}`;
 }
 
 async function list(context: Context): Promise<Outcome> {
-  const known = await loadTrust(context);
-  const rows = known.map((trusted) => [
+  const { tenants } = await loadTrust(context);
+  const rows = tenants.map((trusted) => [
     trusted.tenant,
     trusted.prefixes.join(', ') || '-',
     trusted.metadataUrl,
@@ -145,7 +146,7 @@ async function list(context: Context): Promise<Outcome> {
   ]);
   return {
     text: rows.length === 0 ? 'no tenants' : table(['tenant', 'image names', 'metadata', 'pinned by'], rows),
-    json: { tenants: known.map(describe) },
+    json: { tenants: tenants.map(describe) },
     hints: rows.length === 0 ? ['mandate trust add <tenant> --url <service> --genesis <digest>'] : [],
   };
 }
@@ -153,12 +154,9 @@ async function list(context: Context): Promise<Outcome> {
 async function remove(context: Context, name: string): Promise<Outcome> {
   const tenant = parseTenantPath(name);
   const known = await loadTrust(context);
-  if (!known.some((trusted) => trusted.tenant === tenant)) {
+  if (findTenant(known, tenant) === undefined) {
     throw new CliError('NO_TENANT', `tenant ${tenant} is not trusted here`, { next: 'mandate trust list' });
   }
-  await saveTrust(
-    context,
-    known.filter((trusted) => trusted.tenant !== tenant),
-  );
+  await saveTrust(context, withoutTenant(known, tenant));
   return { text: `no longer trusting ${tenant}`, json: { tenant } };
 }

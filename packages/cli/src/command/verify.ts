@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Policy, Question, Refused, Verdict } from '@mandate/client';
+import { crossCheck, verify, type Policy, type Question, type Refused, type Verdict } from '@mandate/client';
 import type { FailureCode } from '@mandate/metadata';
 import { OciError, type OciErrorCode } from '@mandate/oci';
 import {
@@ -131,7 +131,6 @@ async function judge(
   content: Content | undefined,
   options: Options,
 ): Promise<Outcome> {
-  const { verify } = await import('@mandate/client');
   const reference = name.tag ?? name.digest ?? content?.digest;
   if (reference === undefined) throw usage('a tag or a digest is needed');
   const question: Question = {
@@ -144,8 +143,30 @@ async function judge(
     verify(question, policyOf(options), context.now()),
   );
   const about = { tenant: name.trusted.tenant, repository: name.repository, reference, ...content };
-  if (verdict.code !== 'VERIFIED') return refusedOutcome(verdict, about);
-  return verifiedOutcome(verdict, name, about, content !== undefined || name.digest !== undefined);
+  const outcome =
+    verdict.code === 'VERIFIED'
+      ? verifiedOutcome(verdict, name, about, content !== undefined || name.digest !== undefined)
+      : refusedOutcome(verdict, about);
+  return options.crossCheck === true ? withCrossCheck(context, question, verdict, outcome) : outcome;
+}
+
+/** What the stock tuf-js client says of the same name; where the two differ, neither is believed. */
+async function withCrossCheck(
+  context: Context,
+  question: Question,
+  verdict: Verdict,
+  outcome: Outcome,
+): Promise<Outcome> {
+  const check = await context.terminal.progress('asking tuf-js', () => crossCheck(question, verdict));
+  const json = { ...(outcome.json as object), crossCheck: check };
+  const theirs = check.theirs?.digest ?? check.error ?? 'nothing';
+  if (check.agrees) return { ...outcome, text: `${outcome.text}\n  tuf-js  agrees: ${theirs}`, json };
+  return {
+    ok: false,
+    text: `${paint('red', 'REFUSED')} NOT_AGREED: this client says ${verdict.code}, tuf-js finds ${theirs}`,
+    json: { ...json, code: 'NOT_AGREED', verdict: verdict.code },
+    hints: ['one of the two clients has a fault; report it with the metadata of this tenant'],
+  };
 }
 
 function refusedOutcome(refused: Pick<Refused, 'code' | 'message' | 'hint'>, about: object): Outcome {

@@ -1,5 +1,6 @@
 /** One person's signing of one tenant: the keys, the service, the verified base, and the look at what will be signed. */
 import { passphraseFrom } from '@mandate/signing';
+import type { TrustedTenant } from '@mandate/client';
 import { approve, differenceText } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { parseDuration } from '../duration.ts';
@@ -7,7 +8,7 @@ import { Keyring } from '../keyring.ts';
 import { loginFor } from '../login.ts';
 import type { SigningOptions } from '../option.ts';
 import { Service } from '../service.ts';
-import { openTenant, serviceOf, type TrustedTenant } from '../trust.ts';
+import { openTenant, serviceOf } from '../trust.ts';
 import type { Difference } from './difference.ts';
 import type { Draft } from './draft.ts';
 import { publish, type Published } from './publish.ts';
