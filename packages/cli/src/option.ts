@@ -10,6 +10,7 @@ export function collect(value: string, before: readonly string[]): string[] {
 export interface SigningOptions {
   readonly key: readonly string[];
   readonly expires?: string;
+  readonly retryFor?: string;
   readonly service?: string;
   readonly yes?: boolean;
   readonly json?: boolean;
@@ -22,6 +23,7 @@ export function addSigningOptions(command: Command, key = true): Command {
   return command
     .option('--expires <time>', 'until when the signed files are good, counted from now (default: 1y)')
     .option('--service <url>', 'the service to publish to (default: where the tenant is)')
+    .option('--retry-for <time>', 'how long to go on when other signers are faster', '1m')
     .option('-y, --yes', 'do not ask before signing')
     .option('--json', 'print JSON');
 }

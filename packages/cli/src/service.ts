@@ -75,7 +75,7 @@ export class Service {
     const text = await readLimited(response).catch((cause: unknown) => {
       throw cause instanceof CliError ? cause : lost(method, this.url, cause);
     });
-    if (!response.ok) throw refusal(this.url, response.status, text);
+    if (!response.ok) throw refusal(method, this.url, response.status, text);
     const answer = schema.safeParse(parseJson(text));
     if (answer.success) return answer.data;
     throw new CliError('BAD_ANSWER', `${this.url}${path} answers what its interface does not allow`, {
@@ -142,9 +142,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-function refusal(url: string, status: number, text: string): CliError {
+function refusal(method: 'GET' | 'POST', url: string, status: number, text: string): CliError {
   const problem = problemSchema.safeParse(parseJson(text));
   if (!problem.success) {
+    if (method === 'POST' && status >= 500) return lost(method, url, new Error(`answer ${status}`));
     return new CliError(status >= 500 ? 'UNREACHABLE' : 'BAD_ANSWER', `${url} answers ${status}`, {
       next: 'check that the URL is a Mandate service',
     });

@@ -83,8 +83,7 @@ function early(error: unknown): Pick<Refused, 'code' | 'message' | 'hint'> | und
 async function verifyCommand(context: Context, what: string, options: Options): Promise<Outcome> {
   try {
     const name = await parseArtifact(context, what, options);
-    const content = options.offline === true ? undefined : await contentOf(context, name, options);
-    return await judge(context, name, content ?? offlineContent(name), options);
+    return await judge(context, name, await contentOf(context, name, options), options);
   } catch (error) {
     const refused = early(error);
     if (refused === undefined) throw error;
@@ -92,27 +91,26 @@ async function verifyCommand(context: Context, what: string, options: Options): 
   }
 }
 
-/** The registry is asked for what a tag points to; a digest says all by itself. */
+/**
+ * What is about to be used: a file as it is here, what the registry has under a tag, or what a digest says by itself.
+ * Undefined where only a tag is known: offline, nobody says what it points to.
+ */
 async function contentOf(
   context: Context,
-  { image, file, digest, tag }: ArtifactName,
-  { insecureRegistry }: Options,
+  { image, file, digest }: ArtifactName,
+  { insecureRegistry, offline }: Options,
 ): Promise<Content | undefined> {
-  if (file !== undefined && file !== '') {
+  if (file !== undefined) {
     const found = await contentOfFile(file);
     if (digest !== undefined && digest !== found.digest)
       throw usage(`${file} has the digest ${found.digest}, not the one in its name`);
     return found;
   }
-  if (image !== undefined && tag !== undefined && digest === undefined)
-    return context.terminal.progress('asking the registry', () =>
-      contentOfImage(context, image, insecureRegistry),
-    );
-  return undefined;
-}
-
-function offlineContent({ digest }: ArtifactName): Content | undefined {
-  return digest === undefined ? undefined : { digest, size: undefined, mediaType: undefined };
+  if (digest !== undefined) return { digest, size: undefined, mediaType: undefined };
+  if (image === undefined || offline === true) return undefined;
+  return context.terminal.progress('asking the registry', () =>
+    contentOfImage(context, image, insecureRegistry),
+  );
 }
 
 function policyOf({ maxAge, minThreshold, offline }: Options): Policy {
@@ -145,7 +143,7 @@ async function judge(
   const about = { tenant: name.trusted.tenant, repository: name.repository, reference, ...content };
   const outcome =
     verdict.code === 'VERIFIED'
-      ? verifiedOutcome(verdict, name, about, content !== undefined || name.digest !== undefined)
+      ? verifiedOutcome(verdict, name, about, content !== undefined)
       : refusedOutcome(verdict, about);
   return options.crossCheck === true ? withCrossCheck(context, question, verdict, outcome) : outcome;
 }

@@ -37,10 +37,10 @@ function inScope(scope: Scope): (path: string) => boolean {
   return (path) => patterns.some((pattern) => matchesPattern(pattern, path));
 }
 
-/** Whether a delegated role, by its name, can list something in the scope. */
-function overlaps(scope: Scope): (role: { readonly name: string }) => boolean {
-  return ({ name }) => {
-    const other = scopeOfRole(name);
+/** Whether a delegated role, by its name, can list something in the scope. A leaf can list all that its delegator may. */
+function overlaps(scope: Scope): (role: { readonly name: string }, delegator: string) => boolean {
+  return ({ name }, delegator) => {
+    const other = name === leafOf(delegator) ? undefined : scopeOfRole(name);
     return other === undefined || contains(scope, other) || contains(other, scope);
   };
 }

@@ -14,8 +14,7 @@ import type { Base } from './base.ts';
 import { differenceOf, type Difference } from './difference.ts';
 import { Draft } from './draft.ts';
 
-/** How often a lost race is run again, and an answer that never came is asked for. */
-const attempts = 40;
+/** How often an answer that never came is asked for. */
 const askAgainAttempts = 6;
 const firstPauseMs = 25;
 const longestPauseMs = 2_000;
@@ -32,6 +31,10 @@ export interface PublishOptions<Result> {
   readonly change: (draft: Draft) => Promise<Result>;
   /** Shown before anything is signed. @throws CliError NOT_CONFIRMED */
   readonly approve: (difference: Difference, result: Result) => Promise<void>;
+  /** For how long lost races are run again, milliseconds. */
+  readonly retryForMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   /** Shows what takes a while. */
   readonly progress: <T>(what: string, work: () => Promise<T>) => Promise<T>;
 }
@@ -67,6 +70,7 @@ function fingerprint({ artifacts, delegations }: Difference): string {
 /** @throws CliError, MetadataError and whatever the base throws; nothing is published then, unless OUTCOME_UNKNOWN */
 export async function publish<Result>(options: PublishOptions<Result>): Promise<Published<Result>> {
   let approved: string | undefined;
+  const deadline = options.now() + options.retryForMs;
   for (let attempt = 0; ; attempt += 1) {
     const draft = new Draft(await options.base(), options.expires);
     const result = await options.progress('writing the next version', () => options.change(draft));
@@ -83,10 +87,10 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
       return { publication, difference, result, rebased: attempt };
     } catch (error) {
       if (!(error instanceof CliError) || error.code !== 'CONFLICT') throw error;
-      if (attempt + 1 >= attempts) {
-        throw new CliError('CONFLICT', `other signers were faster ${attempts} times`, {
+      if (options.now() >= deadline) {
+        throw new CliError('CONFLICT', `other signers were faster ${attempt + 1} times`, {
           cause: error,
-          next: 'try again when it is quieter',
+          next: 'try again when it is quieter, or for longer: --retry-for 5m',
         });
       }
     }

@@ -64,7 +64,7 @@ export async function entriesOf(
   draft: Draft,
   place: Place,
   wanted: (path: string) => boolean,
-  mayHold: (role: Delegation) => boolean = () => true,
+  mayHold: (role: Delegation, delegator: string) => boolean = () => true,
 ): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>();
   const file = await draft.role(place);
@@ -73,7 +73,7 @@ export async function entriesOf(
   }
   const delegated = places(place, file).filter(({ role }) => {
     const delegation = file.delegations?.named(role);
-    return delegation !== undefined && (delegation.paths === undefined || mayHold(delegation));
+    return delegation !== undefined && (delegation.paths === undefined || mayHold(delegation, place.role));
   });
   await draft.base.preload(
     delegated.filter(({ role }) => !draft.files.some((own) => own.place.role === role)),
