@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as module from 'node:module';
+import { isAbsolute, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
@@ -31,7 +32,15 @@ function runWith(node) {
   });
 }
 
+/** Compiled code is kept in the user's own cache, never in a folder that others can write to. */
+function keepCompiledCode() {
+  const { XDG_CACHE_HOME, HOME } = process.env;
+  const cache = XDG_CACHE_HOME || (HOME && join(HOME, '.cache'));
+  if (cache && isAbsolute(cache)) module.enableCompileCache(join(cache, 'mandate', 'code'));
+}
+
 async function runHere() {
+  keepCompiledCode();
   const source = new URL('../src/main.ts', import.meta.url);
   if (!existsSync(source) || process.env['MANDATE_BUILT'] === '1') {
     await import('../dist/main.js');

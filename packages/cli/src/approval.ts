@@ -3,7 +3,7 @@ import type { KeySet, TargetFile } from '@mandate/metadata';
 import type { Context } from './context.ts';
 import { CliError } from './error.ts';
 import { formatExpiry } from './duration.ts';
-import { shortKeyId } from './keyring.ts';
+import { shortKeyId } from './key-id.ts';
 import type { ArtifactDifference, DelegationDifference, Difference } from './signer/difference.ts';
 
 /** More lines of one kind than this are counted instead. */

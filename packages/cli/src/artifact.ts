@@ -11,13 +11,8 @@ import {
   type Repository,
 } from '@mandate/metadata';
 import type { TrustedTenant } from '@mandate/client';
-import {
-  dockerConfigPath,
-  dockerCredentials,
-  parseReference,
-  RegistryClient,
-  type ImageReference,
-} from '@mandate/oci';
+import type { ImageReference, RegistryClient } from '@mandate/oci';
+import { parseReference } from '@mandate/oci/reference';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
 import { loadTrust, tenantOfName, trustedTenant } from './trust.ts';
@@ -154,7 +149,7 @@ export async function contentOfImage(
   image: ImageReference,
   insecureHosts: readonly string[],
 ): Promise<Content & { readonly size: number; readonly mediaType: string }> {
-  const client = registryClient(context, insecureHosts);
+  const client = await registryClient(context, insecureHosts);
   try {
     const { digest, size, mediaType } = await client.resolve(image);
     return { digest, size, mediaType };
@@ -163,7 +158,12 @@ export async function contentOfImage(
   }
 }
 
-function registryClient({ env, version }: Context, insecureHosts: readonly string[]): RegistryClient {
+/** Loaded when a registry is asked: a verification by digest needs none. */
+async function registryClient(
+  { env, version }: Context,
+  insecureHosts: readonly string[],
+): Promise<RegistryClient> {
+  const { dockerConfigPath, dockerCredentials, RegistryClient } = await import('@mandate/oci');
   const configFile = dockerConfigPath(env, env['HOME'] || homedir());
   return new RegistryClient({
     credentials: dockerCredentials({ configFile, env }),

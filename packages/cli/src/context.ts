@@ -1,5 +1,5 @@
 /** What every command is given: the edges of the world, so that the commands themselves read none of them. */
-import { defaultConfigFolder, defaultKeyFolder } from '@mandate/signing';
+import { defaultConfigFolder, defaultKeyFolder } from '@mandate/signing/config-folder';
 import type { Terminal } from './terminal.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,6 @@
 /** Errors of every package as a person or a program reads them: what failed, where, and what to do next. */
 import { MetadataError, type FailureCode } from '@mandate/metadata';
-import { SigningError, type SigningErrorCode } from '@mandate/signing';
+import type { SigningErrorCode } from '@mandate/signing';
 import { CliError } from './error.ts';
 
 /** What is printed, as lines or as JSON. */
@@ -62,7 +62,7 @@ function isCoded(error: unknown): error is CodedError {
 }
 
 function nextOf(error: CodedError): string | undefined {
-  if (error instanceof SigningError) return nextBySigning[error.code];
+  if (error.name === 'SigningError') return nextBySigning[error.code as SigningErrorCode];
   const isVerdict = error instanceof MetadataError || error.name === 'ClientError';
   if (isVerdict && Object.hasOwn(nextByVerdict, error.code)) return nextByVerdict[error.code as FailureCode];
   if (error.name !== 'OciError') return undefined;

@@ -2,6 +2,7 @@
 import { listKeys, openSigner, type KeyRecord, type PassphraseSource, type Signer } from '@mandate/signing';
 import type { KeyId, KeySet, PublicKey } from '@mandate/metadata';
 import { CliError } from './error.ts';
+import { shortKeyId } from './key-id.ts';
 
 export interface KeyringOptions {
   readonly keyFolder: string;
@@ -10,11 +11,6 @@ export interface KeyringOptions {
   readonly chosen: readonly string[];
   /** These are used as well. */
   readonly also: readonly string[];
-}
-
-/** The first digits of a key id: enough for a person to tell keys apart. */
-export function shortKeyId(keyId: string): string {
-  return keyId.slice(0, 12);
 }
 
 export class Keyring {

@@ -62,7 +62,8 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
     .addHelpText('after', '\nExample:\n  $ mandate verify registry.example/acme/app:v1\n');
   const called = argv.find((argument) => !argument.startsWith('-'));
   const load = called === undefined ? undefined : modules[called];
-  const registered = load === undefined ? Object.values(modules) : [load];
+  const all = called === undefined && /^(-V|--version)$/.test(argv[0] ?? '') ? [] : Object.values(modules);
+  const registered = load === undefined ? all : [load];
   for (const module of await Promise.all(registered.map((load) => load()))) module.register(program, wrap);
   inherit(program);
   try {

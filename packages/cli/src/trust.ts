@@ -19,7 +19,7 @@ import {
   type TrustedTenant,
 } from '@mandate/client';
 import { hexOf, parseRoot, parseTenantPath, sha256Of, tenantSlug, type TenantPath } from '@mandate/metadata';
-import { parseReference } from '@mandate/oci';
+import { parseReference } from '@mandate/oci/reference';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
 import type { TenantSource } from './signer/verified-base.ts';

@@ -5,7 +5,7 @@ import { topLinks, walkTo, type ChainLink } from '../chain.ts';
 import type { Context } from '../context.ts';
 import { formatDuration, formatExpiry } from '../duration.ts';
 import { usage } from '../error.ts';
-import { shortKeyId } from '../keyring.ts';
+import { shortKeyId } from '../key-id.ts';
 import { addRegistryOptions, type RegistryOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';

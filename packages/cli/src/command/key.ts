@@ -12,7 +12,7 @@ import {
 } from '@mandate/signing';
 import type { Context } from '../context.ts';
 import { CliError } from '../error.ts';
-import { shortKeyId } from '../keyring.ts';
+import { shortKeyId } from '../key-id.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { table } from '../table.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { crossCheck, verify, type Policy, type Question, type Refused, type Verdict } from '@mandate/client';
 import type { FailureCode } from '@mandate/metadata';
-import { OciError, type OciErrorCode } from '@mandate/oci';
+import type { OciError, OciErrorCode } from '@mandate/oci';
 import {
   contentOfFile,
   contentOfImage,
@@ -14,7 +14,7 @@ import type { Context } from '../context.ts';
 import { formatDuration, parseDuration } from '../duration.ts';
 import { CliError, usage } from '../error.ts';
 import { nextStep } from '../failure.ts';
-import { shortKeyId } from '../keyring.ts';
+import { shortKeyId } from '../key-id.ts';
 import { addRegistryOptions, type RegistryOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
@@ -72,12 +72,18 @@ const verdictOfRegistry = {
   REDIRECT_REFUSED: 'UNREACHABLE',
 } satisfies Record<OciErrorCode, FailureCode | undefined>;
 
+/** By its name: the package is loaded only where a registry is asked. */
+function isOciError(error: unknown): error is OciError {
+  return error instanceof Error && error.name === 'OciError';
+}
+
 /** A refusal that came before anything could be asked of the tenant. */
 function early(error: unknown): Pick<Refused, 'code' | 'message' | 'hint'> | undefined {
   if (error instanceof CliError && error.code === 'NO_TENANT')
     return { code: 'NO_TRUST_ROOT', message: error.message, hint: error.next ?? nextStep('NO_TRUST_ROOT') };
-  const code = error instanceof OciError ? verdictOfRegistry[error.code] : undefined;
-  return code === undefined ? undefined : { code, message: (error as Error).message, hint: nextStep(code) };
+  if (!isOciError(error)) return undefined;
+  const code: FailureCode | undefined = verdictOfRegistry[error.code];
+  return code === undefined ? undefined : { code, message: error.message, hint: nextStep(code) };
 }
 
 async function verifyCommand(context: Context, what: string, options: Options): Promise<Outcome> {
