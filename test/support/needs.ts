@@ -8,23 +8,13 @@ import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Context } from 'mocha';
+import { onPath } from './program.ts';
 
 /** Beside the checkout, unless a work tree that lies elsewhere says where. */
 const sharedData =
   process.env['MANDATE_TEST_SHARED_DATA'] === undefined
     ? new URL('../../../shared/data/', import.meta.url)
     : pathToFileURL(`${process.env['MANDATE_TEST_SHARED_DATA']}/`);
-
-function onPath(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 interface NeedEntry {
   readonly met: () => boolean;

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { parseScope, roleOfScope, type MetadataError, type Scope } from '@mandate/metadata';
+import { parseScope, type MetadataError, type Scope } from '@mandate/metadata';
 import type { Context } from '../context.ts';
 import { usage } from '../error.ts';
 import { addSigningOptions, collect, type SigningOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
-import { delegate, placeOf } from '../signer/delegate.ts';
+import { delegate, placeCalled } from '../signer/delegate.ts';
 import { publicationJson, signChange } from '../signer/session.ts';
 import { trustedTenant } from '../trust.ts';
 import { parseThreshold } from './tenant.ts';
@@ -53,16 +53,10 @@ export function parseScopeArgument(text: string): Scope {
   }
 }
 
-/** A role by its name, or by the scope that it holds. */
-export function roleArgument(text: string): string {
-  return /[/*]/.test(text) ? roleOfScope(parseScopeArgument(text)) : text;
-}
-
 async function run(context: Context, tenant: string, scopeText: string, options: Options): Promise<Outcome> {
   const scope = parseScopeArgument(scopeText);
   const names = [...new Set(options.key)];
   const threshold = parseThreshold(options.threshold, names.length);
-  const from = options.from === undefined ? 'targets' : roleArgument(options.from);
   const trusted = await trustedTenant(context, tenant);
   const published = await signChange(context, {
     trusted,
@@ -70,7 +64,7 @@ async function run(context: Context, tenant: string, scopeText: string, options:
     alsoKeys: names,
     async write(draft, keyring) {
       const keys = await Promise.all(names.map((name) => keyring.publicKey(name)));
-      return delegate(draft, await placeOf(draft, from), scope, { keys, threshold });
+      return delegate(draft, await placeCalled(draft, options.from ?? 'targets'), scope, { keys, threshold });
     },
     remarks: ({ place, carried }) =>
       carried.size === 0
@@ -88,7 +82,7 @@ async function run(context: Context, tenant: string, scopeText: string, options:
     json: {
       tenant: trusted.tenant,
       role: place.role,
-      delegator: from,
+      delegator: place.from?.role,
       scope,
       threshold,
       rekeyed,

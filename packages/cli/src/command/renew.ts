@@ -5,12 +5,11 @@ import { CliError } from '../error.ts';
 import { addSigningOptions, type SigningOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
-import { placeOf } from '../signer/delegate.ts';
+import { placeCalled } from '../signer/delegate.ts';
 import { renewAll, renewRole } from '../signer/renew.ts';
 import type { Published } from '../signer/publish.ts';
 import { publicationJson, signChange, type Change } from '../signer/session.ts';
 import { trustedTenant } from '../trust.ts';
-import { roleArgument } from './delegate.ts';
 
 interface Options extends SigningOptions {
   readonly within: string;
@@ -45,7 +44,7 @@ async function run(
     options,
     async write(draft, keyring) {
       if (roles.length === 0) ({ left } = await renewAll(draft, keyring, before));
-      const places = await Promise.all(roles.map((role) => placeOf(draft, roleArgument(role))));
+      const places = await Promise.all(roles.map((role) => placeCalled(draft, role)));
       for (const place of places) await renewRole(draft, place);
     },
     remarks: () => (left.length === 0 ? [] : [`  not renewed, their keys are not here: ${left.join(', ')}`]),

@@ -3,11 +3,10 @@ import type { Context } from '../context.ts';
 import { addSigningOptions, type SigningOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
-import { placeOf, undelegate } from '../signer/delegate.ts';
+import { placeCalled, undelegate } from '../signer/delegate.ts';
 import { publicationJson, signChange } from '../signer/session.ts';
 import type { Entry } from '../signer/walk.ts';
 import { trustedTenant } from '../trust.ts';
-import { roleArgument } from './delegate.ts';
 
 interface Options extends SigningOptions {
   readonly carryBack?: boolean;
@@ -32,12 +31,11 @@ function listed(what: string, entries: ReadonlyMap<string, Entry>): string[] {
 }
 
 async function run(context: Context, tenant: string, scope: string, options: Options): Promise<Outcome> {
-  const role = roleArgument(scope);
   const trusted = await trustedTenant(context, tenant);
   const published = await signChange(context, {
     trusted,
     options,
-    write: async (draft) => undelegate(draft, await placeOf(draft, role), options.carryBack === true),
+    write: async (draft) => undelegate(draft, await placeCalled(draft, scope), options.carryBack === true),
     remarks: ({ lost, surfaced }) => [
       ...listed('nobody will vouch for these any more', lost),
       ...listed('older entries of a wider role that count again', surfaced),

@@ -6,6 +6,7 @@ import {
   contains,
   leafOf,
   matchesPattern,
+  parseScope,
   patternsOf,
   roleOfScope,
   scopeOfRole,
@@ -45,10 +46,28 @@ function overlaps(scope: Scope): (role: { readonly name: string }, delegator: st
   };
 }
 
-/** Where a role hangs. @throws CliError NOT_FOUND where nobody delegates to it. */
-export async function placeOf(draft: Draft, role: string, from: Place = top): Promise<Place> {
-  const found = await findPlace(draft, role, from);
+/** A scope as a person writes it; undefined for text that is none, such as the name of a role. */
+function scopeCalled(text: string): Scope | undefined {
+  try {
+    return parseScope(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The role that a person means, by the scope that it holds or by its name.
+ *
+ * @throws CliError NOT_FOUND where nobody delegates to it
+ */
+export async function placeCalled(draft: Draft, text: string): Promise<Place> {
+  const scope = scopeCalled(text);
+  const ofScope = scope === undefined ? undefined : roleOfScope(scope);
+  const found =
+    (ofScope === undefined ? undefined : await findPlace(draft, ofScope, top)) ??
+    (await findPlace(draft, text, top));
   if (found !== undefined) return found;
+  const role = ofScope ?? text;
   throw new CliError('NOT_FOUND', `role ${role} is not delegated`, {
     role,
     next: 'mandate status <tenant> lists the roles',
