@@ -81,7 +81,13 @@ describe('cli: roles over many artifacts', () => {
     const { carried } = await alice.json<{ carried: string[] }>('delegate', 'acme', 'a', '--key', 'c');
     assert.equal(carried.length, 4);
     const checked = await alice.json<{ crossCheck: { agrees: boolean } }>(
-      ...['verify', '--tenant', 'acme', '--name', 'c:0', alice.file('f', 'c:0'), '--cross-check'],
+      'verify',
+      '--tenant',
+      'acme',
+      '--name',
+      'c:0',
+      alice.file('f', 'c:0'),
+      '--cross-check',
     );
     assert.equal(checked.crossCheck.agrees, true);
     assert.equal(await code('a:2'), 'VERIFIED');

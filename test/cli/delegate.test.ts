@@ -40,7 +40,11 @@ describe('cli: delegate and undelegate', () => {
     await sign('team/lib:1');
     await sign('other:1');
     const { role: name, carried } = await alice.json<{ role: string; carried: string[] }>(
-      ...['delegate', tenant, 'team/app', '--key', 'team'],
+      'delegate',
+      tenant,
+      'team/app',
+      '--key',
+      'team',
     );
     assert.equal(name, 'repo~team~app');
     assert.deepEqual(
@@ -56,7 +60,12 @@ describe('cli: delegate and undelegate', () => {
     await alice.do('delegate', tenant, 'team/**', '--key', 'team');
     const file = alice.file('f', 'f');
     const signed = await alice.json<{ roles: string[] }>(
-      ...['sign', '--tenant', tenant, '--name', 'team/x:1', file],
+      'sign',
+      '--tenant',
+      tenant,
+      '--name',
+      'team/x:1',
+      file,
     );
     assert.deepEqual(signed.roles, ['org~team']);
     const refusal = await alice.fails(
@@ -80,7 +89,12 @@ describe('cli: delegate and undelegate', () => {
     await sign('team/lib:1');
     await alice.do('delegate', tenant, 'team/app', '--key', 'team', '--from', 'org');
     const signed = await alice.json<{ roles: string[] }>(
-      ...['sign', '--tenant', tenant, '--name', 'team/lib:2', alice.file('l', 'l')],
+      'sign',
+      '--tenant',
+      tenant,
+      '--name',
+      'team/lib:2',
+      alice.file('l', 'l'),
     );
     assert.deepEqual(signed.roles, ['org~all']);
     assert.equal(await code('team/lib:1'), 'VERIFIED');
@@ -88,7 +102,13 @@ describe('cli: delegate and undelegate', () => {
     assert.equal((await role('org~all'))?.entries, 4);
     await alice.do('key', 'generate', 'lib');
     const { carried } = await alice.json<{ carried: string[] }>(
-      ...['delegate', tenant, 'team/lib', '--key', 'lib', '--from', '**'],
+      'delegate',
+      tenant,
+      'team/lib',
+      '--key',
+      'lib',
+      '--from',
+      '**',
     );
     assert.equal(carried.length, 4);
     assert.equal((await role('org~all'))?.entries, 0);

@@ -12,7 +12,12 @@ describe('cli: sign, verify, unsign', () => {
   it('vouches for a file under a name, by tag and by digest', async () => {
     const file = alice.file('cli.tgz', 'the program');
     const signed = await alice.json<{ artifacts: { digest: string; paths: string[] }[]; roles: string[] }>(
-      ...['sign', '--tenant', 'acme', '--name', 'tools/cli:1.2.tgz', file],
+      'sign',
+      '--tenant',
+      'acme',
+      '--name',
+      'tools/cli:1.2.tgz',
+      file,
     );
     const { digest, paths } = signed.artifacts[0] as { digest: string; paths: string[] };
     assert.deepEqual(paths, ['tools/cli/1.2.tgz', `tools/cli/${digest}`]);
@@ -48,8 +53,18 @@ describe('cli: sign, verify, unsign', () => {
     const digest = `sha256:${'ab'.repeat(32)}`;
     await alice.fails('USAGE', 'sign', '--tenant', 'acme', '--name', 'blobs/x:1', digest);
     await alice.do(
-      ...['sign', '--tenant', 'acme', '--name', 'blobs/x:1', digest, '--size', '12'],
-      ...['--media-type', 'text/plain', '--annotation', 'org.example.build=42'],
+      'sign',
+      '--tenant',
+      'acme',
+      '--name',
+      'blobs/x:1',
+      digest,
+      '--size',
+      '12',
+      '--media-type',
+      'text/plain',
+      '--annotation',
+      'org.example.build=42',
     );
     const inspected = await alice.json<{ entry: object }>(
       'inspect',
@@ -92,11 +107,20 @@ describe('cli: sign, verify, unsign', () => {
   it('takes a digest back with every tag that leads to it', async () => {
     const file = alice.file('d', 'by digest');
     const { artifacts } = await alice.json<{ artifacts: [{ digest: string }] }>(
-      ...['sign', '--tenant', 'acme', '--name', 'gone:1', file],
+      'sign',
+      '--tenant',
+      'acme',
+      '--name',
+      'gone:1',
+      file,
     );
     await alice.do('sign', '--tenant', 'acme', '--name', 'gone:2', file);
     const { paths } = await alice.json<{ paths: string[] }>(
-      ...['unsign', '--tenant', 'acme', '--name', `gone@${artifacts[0].digest}`],
+      'unsign',
+      '--tenant',
+      'acme',
+      '--name',
+      `gone@${artifacts[0].digest}`,
     );
     assert.deepEqual(paths.toSorted(), ['gone/1', 'gone/2', `gone/${artifacts[0].digest}`].toSorted());
   });
@@ -105,7 +129,13 @@ describe('cli: sign, verify, unsign', () => {
     const file = alice.file('x', 'cross');
     await alice.do('sign', '--tenant', 'acme', '--name', 'crossed:1', file);
     const checked = await alice.json<{ code: string; crossCheck: { agrees: boolean } }>(
-      ...['verify', '--tenant', 'acme', '--name', 'crossed:1', file, '--cross-check'],
+      'verify',
+      '--tenant',
+      'acme',
+      '--name',
+      'crossed:1',
+      file,
+      '--cross-check',
     );
     assert.deepEqual([checked.code, checked.crossCheck.agrees], ['VERIFIED', true]);
   });

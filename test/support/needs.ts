@@ -3,9 +3,8 @@
  * run; with `MANDATE_CI=1` it fails instead, because there nothing may be skipped. The one exemption is
  * `shared-data`: no program installs it, it lies beside a checkout or does not.
  */
-import { accessSync, constants, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Context } from 'mocha';
 import { onPath } from './program.ts';
