@@ -3,28 +3,17 @@
  * run; with `MANDATE_CI=1` it fails instead, because there nothing may be skipped. The one exemption is
  * `shared-data`: no program installs it, it lies beside a checkout or does not.
  */
-import { accessSync, constants, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Context } from 'mocha';
+import { onPath } from './program.ts';
 
 /** Beside the checkout, unless a work tree that lies elsewhere says where. */
 const sharedData =
   process.env['MANDATE_TEST_SHARED_DATA'] === undefined
     ? new URL('../../../shared/data/', import.meta.url)
     : pathToFileURL(`${process.env['MANDATE_TEST_SHARED_DATA']}/`);
-
-function onPath(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 interface NeedEntry {
   readonly met: () => boolean;

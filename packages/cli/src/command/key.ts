@@ -1,0 +1,163 @@
+import { readFile } from 'node:fs/promises';
+import { Option, type Command } from 'commander';
+import {
+  generateKey,
+  importPem,
+  importPkcs12,
+  listKeys,
+  passphraseFrom,
+  showKey,
+  type KeyAlgorithm,
+  type KeyRecord,
+} from '@mandate/signing';
+import type { Context } from '../context.ts';
+import { CliError } from '../error.ts';
+import { shortKeyId } from '../key-id.ts';
+import type { Outcome } from '../outcome.ts';
+import type { ActionWrapper } from '../program.ts';
+import { table } from '../table.ts';
+
+const algorithms: readonly KeyAlgorithm[] = ['ed25519', 'ecdsa-p256', 'ecdsa-p384'];
+
+export function register(program: Command, action: ActionWrapper): void {
+  const key = program.command('key').description('The keys of this machine: make, import and list them');
+  key.addHelpText('after', '\nExample:\n  $ mandate key generate release\n');
+  key
+    .command('generate')
+    .description('Make a key, kept in a file that a passphrase encrypts')
+    .argument('<name>', 'what you will call it')
+    .addOption(new Option('--algorithm <algorithm>', 'kind of key').choices(algorithms).default('ed25519'))
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate key generate release\n\nThe passphrase is asked for, or comes from MANDATE_PASSPHRASE or MANDATE_PASSPHRASE_FILE.\n',
+    )
+    .action(action(generate));
+  key
+    .command('import')
+    .description('Keep a private key from a PEM or PKCS#12 file')
+    .argument('<name>', 'what you will call it')
+    .argument('<file>', 'PEM, .p12 or .pfx')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate key import release ./release.p12\n\nThe passphrase of the file is asked for, or comes from MANDATE_IMPORT_PASSPHRASE or MANDATE_IMPORT_PASSPHRASE_FILE.\n',
+    )
+    .action(action(importKey));
+  key
+    .command('list')
+    .description('The keys of this machine')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate key list\n')
+    .action(action(list));
+  key
+    .command('show')
+    .description('One key: its id, its public half, and where the private half is')
+    .argument('<name>', 'the name of the key')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate key show release\n')
+    .action(action(show));
+}
+
+function passphrase({ env, terminal }: Context): ReturnType<typeof passphraseFrom> {
+  return passphraseFrom(env, terminal.askPassphrase);
+}
+
+function describe({ name, keyId, publicKey, created, heldIn, publisher }: KeyRecord): object {
+  return {
+    name,
+    keyId,
+    scheme: publicKey.scheme,
+    thumbprint: publicKey.thumbprint,
+    key: publicKey.wire,
+    created: new Date(created).toISOString(),
+    heldIn,
+    ...(publisher === undefined
+      ? {}
+      : { publisher: { ...publisher, notAfter: new Date(publisher.notAfter).toISOString() } }),
+  };
+}
+
+function made(record: KeyRecord, verb: string): Outcome {
+  return {
+    text: `${verb} key ${record.name}, ${record.publicKey.scheme}, key id ${record.keyId}`,
+    json: describe(record),
+    hints: [
+      'a lost passphrase cannot be recovered; keep a copy of key and passphrase in two safe places',
+      `next: mandate tenant create <tenant> --key ${record.name}, or mandate delegate <tenant> '**' --key ${record.name}`,
+    ],
+  };
+}
+
+async function generate(
+  context: Context,
+  name: string,
+  { algorithm }: { algorithm: KeyAlgorithm },
+): Promise<Outcome> {
+  const { keyFolder, now } = context;
+  const record = await generateKey({
+    keyFolder,
+    name,
+    passphrase: passphrase(context),
+    now: now(),
+    algorithm,
+  });
+  return made(record, 'made');
+}
+
+async function importKey(context: Context, name: string, file: string): Promise<Outcome> {
+  const { keyFolder, now } = context;
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new CliError('FILE', `${file} cannot be read`, { cause });
+  });
+  const options = { keyFolder, name, passphrase: passphrase(context), now: now(), source: file };
+  const isPem = bytes.includes('-----BEGIN ');
+  const record = await (isPem
+    ? importPem({ ...options, pem: bytes })
+    : importPkcs12({ ...options, pfx: bytes }));
+  const outcome = made(record, 'imported');
+  const claims =
+    record.publisher === undefined
+      ? []
+      : [`its certificate claims: ${record.publisher.subject.replaceAll('\n', ', ')}`];
+  return {
+    ...outcome,
+    hints: [
+      ...claims,
+      `${file} stays where it is; remove it if nobody else needs it`,
+      ...(outcome.hints ?? []),
+    ],
+  };
+}
+
+async function list({ keyFolder }: Context): Promise<Outcome> {
+  const records = await listKeys(keyFolder);
+  const rows = records.map(({ name, publicKey, keyId, heldIn, created }) => [
+    name,
+    publicKey.scheme,
+    shortKeyId(keyId),
+    new Date(created).toISOString().slice(0, 10),
+    heldIn,
+  ]);
+  return {
+    text: rows.length === 0 ? 'no keys' : table(['name', 'scheme', 'key id', 'made', 'held in'], rows),
+    json: { keys: records.map(describe) },
+    hints: rows.length === 0 ? ['make one: mandate key generate <name>'] : [],
+  };
+}
+
+async function show({ keyFolder }: Context, name: string): Promise<Outcome> {
+  const record = await showKey(keyFolder, name);
+  const lines = [
+    `name        ${record.name}`,
+    `key id      ${record.keyId}`,
+    `scheme      ${record.publicKey.scheme}`,
+    `thumbprint  ${record.publicKey.thumbprint}`,
+    `made        ${new Date(record.created).toISOString()}`,
+    `held in     ${record.heldIn}`,
+    ...(record.publisher === undefined
+      ? []
+      : [`certificate claims  ${record.publisher.subject.replaceAll('\n', ', ')}`]),
+  ];
+  return { text: lines.join('\n'), json: describe(record) };
+}

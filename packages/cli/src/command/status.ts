@@ -1,0 +1,107 @@
+import type { Command } from 'commander';
+import type { TrustedTenant } from '@mandate/client';
+import { keySetText } from '../approval.ts';
+import { allRoles, topLinks, type ChainLink, type RoleEntry } from '../chain.ts';
+import type { Context } from '../context.ts';
+import { formatDuration, formatExpiry, parseDuration } from '../duration.ts';
+import { CliError } from '../error.ts';
+import type { Outcome } from '../outcome.ts';
+import type { ActionWrapper } from '../program.ts';
+import { keyringOf } from '../signer/session.ts';
+import { verifiedBase } from '../signer/verified-base.ts';
+import { table } from '../table.ts';
+import { loadTrust, openTenant, trustedTenant } from '../trust.ts';
+
+/** A role that expires sooner than this is pointed out. */
+const soon = '30d';
+
+export function register(program: Command, action: ActionWrapper): void {
+  program
+    .command('status')
+    .description('Every role of a tenant: version, expiry, keys and threshold')
+    .argument('[tenant]', 'the tenant (default: every one that is trusted)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate status acme\n')
+    .action(action(status));
+}
+
+async function status(context: Context, name: string | undefined): Promise<Outcome> {
+  const tenants =
+    name === undefined ? (await loadTrust(context)).tenants : [await trustedTenant(context, name)];
+  if (tenants.length === 0) {
+    throw new CliError('NO_TENANT', 'no tenant is trusted here', {
+      next: 'mandate trust add <tenant> --url <service> --genesis <digest>',
+    });
+  }
+  const outcomes = [];
+  for (const trusted of tenants) outcomes.push(await statusOf(context, trusted));
+  return {
+    text: outcomes.map(({ text }) => text).join('\n\n'),
+    json: { tenants: outcomes.map(({ json }) => json) },
+    hints: outcomes.flatMap(({ hints }) => hints ?? []),
+  };
+}
+
+/** The service renews these by itself. */
+function isOnline({ role }: ChainLink): boolean {
+  return role === 'timestamp' || role === 'snapshot';
+}
+
+async function statusOf(context: Context, trusted: TrustedTenant): Promise<Outcome> {
+  const now = context.now();
+  const base = await context.terminal.progress(`verifying ${trusted.tenant}`, async () =>
+    verifiedBase(await openTenant(context, trusted), now),
+  );
+  const names = await keyringOf(context, []).names();
+  const online: RoleEntry[] = topLinks(base).map((link) => ({
+    ...link,
+    depth: 0,
+    expires: link.file.expires,
+    artifacts: 0,
+  }));
+  const roles = [...online, ...(await context.terminal.progress('loading roles', () => allRoles(base)))];
+  const rows = roles.map(({ role, depth, file, expires, keySet, bins, artifacts }) => [
+    `${'  '.repeat(depth)}${role}${bins === undefined ? '' : ` (${bins})`}`,
+    String(file.version),
+    formatExpiry(expires, now),
+    artifacts === 0 ? '' : String(artifacts),
+    keySetText(keySet, names),
+  ]);
+  const issued = base.trusted.issued;
+  const due = roles.filter((role) => !isOnline(role) && role.expires < now + parseDuration(soon));
+  return {
+    text: [
+      `tenant ${trusted.tenant}, genesis ${base.genesis}${issued === undefined ? '' : `, timestamp ${formatDuration(now - issued)} old`}`,
+      table(['role', 'version', 'good until', 'entries', 'signed by'], rows),
+    ].join('\n'),
+    json: {
+      tenant: trusted.tenant,
+      genesis: base.genesis,
+      ...(issued === undefined ? {} : { issued: new Date(issued).toISOString(), ageMs: now - issued }),
+      roles: roles.map((entry) => describe(entry, now)),
+    },
+    hints:
+      due.length === 0
+        ? []
+        : [
+            `${due.map(({ role }) => role).join(', ')} expire within ${soon}: mandate renew ${trusted.tenant}`,
+          ],
+  };
+}
+
+function describe(entry: RoleEntry, now: number): object {
+  const { role, delegator, file, expires, keySet, status: signed, bins, artifacts } = entry;
+  return {
+    role,
+    delegator,
+    version: file.version,
+    expires: new Date(expires).toISOString(),
+    expired: expires <= now,
+    threshold: keySet.threshold,
+    keys: [...keySet.keys.keys()],
+    signed: signed.signed,
+    missing: signed.missing,
+    entries: artifacts,
+    ...(bins === undefined ? {} : { bins }),
+  };
+}

@@ -1,0 +1,162 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { withoutTenant, withTenant, type TrustConfig, type TrustedTenant } from '@mandate/client';
+import { isDigest, parseDigest, parseTenantPath } from '@mandate/metadata';
+import type { Context } from '../context.ts';
+import { CliError, usage } from '../error.ts';
+import { parseServiceUrl } from '../login.ts';
+import type { Outcome } from '../outcome.ts';
+import type { ActionWrapper } from '../program.ts';
+import { collect } from '../option.ts';
+import { verifiedBase } from '../signer/verified-base.ts';
+import { table } from '../table.ts';
+import {
+  loadTrust,
+  metadataUrlOf,
+  openTenant,
+  parsePrefix,
+  pinRootFile,
+  saveTrust,
+  findTenant,
+} from '../trust.ts';
+
+interface AddOptions {
+  readonly url: string;
+  readonly genesis?: string;
+  readonly root?: string;
+  readonly prefix: readonly string[];
+  readonly check: boolean;
+}
+
+export function register(program: Command, action: ActionWrapper): void {
+  const trust = program
+    .command('trust')
+    .description('Whom this machine trusts: tenants, by their pinned roots');
+  trust.addHelpText('after', '\nExample:\n  $ mandate trust list\n');
+  trust
+    .command('add')
+    .description(
+      'Trust a tenant by its genesis or by a root file; both must come from its owner by a safe way',
+    )
+    .argument('<tenant>', 'the tenant, for example acme')
+    .requiredOption('--url <url>', 'the service, or the folder of its metadata')
+    .option('--genesis <digest>', 'sha256:<hex> that identifies the tenant for ever')
+    .option('--root <file>', 'a root file of the tenant')
+    .option(
+      '--prefix <name>',
+      'image names that belong to it, localhost:5000/acme; may be repeated',
+      collect,
+      [],
+    )
+    .option('--no-check', 'do not ask the service now')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate trust add acme --url https://mandate.example --prefix registry.example/acme \\\n      --genesis sha256:7d1f...\n',
+    )
+    .action(action(add));
+  trust
+    .command('list')
+    .description('The tenants that are trusted, and the image names that are theirs')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate trust list\n')
+    .action(action(list));
+  trust
+    .command('remove')
+    .description('Trust a tenant no longer')
+    .argument('<tenant>', 'the tenant')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate trust remove acme\n')
+    .action(action(remove));
+}
+
+function describe({ tenant, metadataUrl, pin, prefixes }: TrustedTenant): object {
+  return { tenant, metadataUrl, ...pin, prefixes };
+}
+
+async function add(context: Context, name: string, options: AddOptions): Promise<Outcome> {
+  const tenant = parseTenantPath(name);
+  const url = parseServiceUrl(options.url);
+  const trusted: TrustedTenant = {
+    tenant,
+    metadataUrl: url.endsWith('/metadata') ? url : metadataUrlOf(url, tenant),
+    pin: await pinOf(context, tenant, options),
+    prefixes: options.prefix.map(parsePrefix),
+  };
+  const known = await loadTrust(context);
+  if (findTenant(known, tenant) !== undefined) {
+    throw new CliError('EXISTS', `tenant ${tenant} is trusted already`, {
+      next: `mandate trust remove ${tenant}`,
+    });
+  }
+  for (const prefix of trusted.prefixes) requireFree(prefix, known);
+  if (options.check) {
+    const check = async (): Promise<unknown> =>
+      verifiedBase(await openTenant(context, trusted), context.now());
+    await context.terminal.progress('checking the tenant', check);
+  }
+  await saveTrust(context, withTenant(known, trusted));
+  return {
+    text: `trusting ${tenant}, ${pinText(trusted)}`,
+    json: describe(trusted),
+    hints: trusted.prefixes.length === 0 ? ['no image names are mapped to it; --prefix does that'] : [],
+  };
+}
+
+function requireFree(prefix: string, { tenants }: TrustConfig): void {
+  const holder = tenants.find(({ prefixes }) => prefixes.includes(prefix));
+  if (holder === undefined) return;
+  throw new CliError('EXISTS', `image names below ${prefix} belong to tenant ${holder.tenant} already`, {
+    next: `mandate trust remove ${holder.tenant}`,
+  });
+}
+
+async function pinOf(
+  context: Context,
+  tenant: TrustedTenant['tenant'],
+  { genesis, root }: AddOptions,
+): Promise<TrustedTenant['pin']> {
+  if ((genesis === undefined) === (root === undefined)) {
+    throw usage(
+      'one of --genesis and --root says what is trusted',
+      'ask the owner of the tenant for its genesis',
+    );
+  }
+  if (genesis !== undefined) {
+    if (!isDigest(genesis)) throw usage('--genesis is sha256:<64 lower-case hex digits>');
+    return { genesis: parseDigest(genesis) };
+  }
+  const bytes = await readFile(root as string).catch((cause: unknown) => {
+    throw new CliError('FILE', `${root} cannot be read`, { cause });
+  });
+  return { rootFile: await pinRootFile(context, tenant, bytes) };
+}
+
+function pinText({ pin }: TrustedTenant): string {
+  return 'genesis' in pin ? `genesis ${pin.genesis}` : `root file ${pin.rootFile}`;
+}
+
+async function list(context: Context): Promise<Outcome> {
+  const { tenants } = await loadTrust(context);
+  const rows = tenants.map((trusted) => [
+    trusted.tenant,
+    trusted.prefixes.join(', ') || '-',
+    trusted.metadataUrl,
+    pinText(trusted),
+  ]);
+  return {
+    text: rows.length === 0 ? 'no tenants' : table(['tenant', 'image names', 'metadata', 'pinned by'], rows),
+    json: { tenants: tenants.map(describe) },
+    hints: rows.length === 0 ? ['mandate trust add <tenant> --url <service> --genesis <digest>'] : [],
+  };
+}
+
+async function remove(context: Context, name: string): Promise<Outcome> {
+  const tenant = parseTenantPath(name);
+  const known = await loadTrust(context);
+  if (findTenant(known, tenant) === undefined) {
+    throw new CliError('NO_TENANT', `tenant ${tenant} is not trusted here`, { next: 'mandate trust list' });
+  }
+  await saveTrust(context, withoutTenant(known, tenant));
+  return { text: `no longer trusting ${tenant}`, json: { tenant } };
+}

@@ -1,0 +1,52 @@
+/** The one error class of the command line: what failed, in which role or key, and what to do next. */
+
+export type CliErrorCode =
+  | 'USAGE' // the command line itself: exit code 2
+  | 'CONFIGURATION' // a file in the configuration folder is damaged or cannot be read or written
+  | 'FILE' // a file that was named cannot be read
+  | 'NOT_LOGGED_IN' // no token for the service
+  | 'NO_TENANT' // a name that the local trust configuration maps to no tenant
+  | 'NOT_FOUND' // the role, entry or tenant that was named is not there
+  | 'EXISTS' // it is there already
+  | 'NO_ROLE' // no role covers the path
+  | 'NO_KEY' // the keys of the role are not here
+  | 'NOT_CONFIRMED' // a person said no
+  | 'NO_CHANGE' // what was asked for is already so
+  | 'CONFLICT' // other signers were faster, again and again
+  | 'REFUSED' // the service refused; `serviceCode` says why
+  | 'UNREACHABLE' // the service does not answer
+  | 'OUTCOME_UNKNOWN' // it stopped answering, and whether it published is not known
+  | 'BAD_ANSWER'; // what the service answered is not what its interface says
+
+export interface CliErrorOptions {
+  readonly role?: string | undefined;
+  readonly keys?: readonly string[] | undefined;
+  /** What to do next, as a whole sentence or command. */
+  readonly next?: string | undefined;
+  /** The code of the service's problem document. */
+  readonly serviceCode?: string | undefined;
+  readonly cause?: unknown;
+}
+
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly code: CliErrorCode;
+  readonly role: string | undefined;
+  readonly keys: readonly string[] | undefined;
+  readonly next: string | undefined;
+  readonly serviceCode: string | undefined;
+
+  constructor(code: CliErrorCode, message: string, options: CliErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.role = options.role;
+    this.keys = options.keys;
+    this.next = options.next;
+    this.serviceCode = options.serviceCode;
+  }
+}
+
+/** Shorthand for a command line that cannot be meant. */
+export function usage(message: string, next?: string): CliError {
+  return new CliError('USAGE', message, { next });
+}

@@ -1,0 +1,114 @@
+/** The keys of this machine, found by what a role asks for. Each is opened once, and only when it signs. */
+import { listKeys, openSigner, type KeyRecord, type PassphraseSource, type Signer } from '@mandate/signing';
+import type { KeyId, KeySet, PublicKey } from '@mandate/metadata';
+import { CliError } from './error.ts';
+import { shortKeyId } from './key-id.ts';
+
+export interface KeyringOptions {
+  readonly keyFolder: string;
+  readonly passphrase: PassphraseSource;
+  /** Names or URIs: only these are used. Empty: every key of the folder that fits. */
+  readonly chosen: readonly string[];
+  /** These are used as well. */
+  readonly also: readonly string[];
+}
+
+export class Keyring {
+  readonly #options: KeyringOptions;
+  readonly #opened = new Map<string, Promise<Signer>>();
+  #records: Promise<readonly KeyRecord[]> | undefined;
+
+  constructor(options: KeyringOptions) {
+    this.#options = options;
+  }
+
+  /** The signer of a key by name or URI. @throws SigningError */
+  open(nameOrUri: string): Promise<Signer> {
+    let signer = this.#opened.get(nameOrUri);
+    if (signer === undefined) {
+      const { keyFolder, passphrase } = this.#options;
+      signer = openSigner(nameOrUri, { keyFolder, passphrase });
+      this.#opened.set(nameOrUri, signer);
+    }
+    return signer;
+  }
+
+  /** A public key by name or URI; a name is looked up without opening the private key. */
+  async publicKey(nameOrUri: string): Promise<PublicKey> {
+    if (nameOrUri.includes(':')) return (await this.open(nameOrUri)).publicKey;
+    const record = (await this.#allRecords()).find(({ name }) => name === nameOrUri);
+    return record?.publicKey ?? (await this.open(nameOrUri)).publicKey;
+  }
+
+  /** The names that the keys of this machine have, by thumbprint. */
+  async names(): Promise<ReadonlyMap<string, string>> {
+    return new Map((await this.#allRecords()).map(({ name, publicKey }) => [publicKey.thumbprint, name]));
+  }
+
+  #allRecords(): Promise<readonly KeyRecord[]> {
+    this.#records ??= listKeys(this.#options.keyFolder);
+    return this.#records;
+  }
+
+  /** Candidates by key material, what they are opened by; URIs are opened to know. */
+  async #candidates(): Promise<ReadonlyMap<string, string>> {
+    const { chosen, also } = this.#options;
+    const own = chosen.length > 0 ? chosen : (await this.#allRecords()).map(({ name }) => name as string);
+    const names = [...new Set([...own, ...also])];
+    const keys = await Promise.all(
+      names.map(async (name) => [(await this.publicKey(name)).thumbprint, name] as const),
+    );
+    return new Map(keys);
+  }
+
+  /** Whether enough of the role's keys are here. */
+  async has(keySet: KeySet): Promise<boolean> {
+    const candidates = await this.#candidates();
+    const fitting = [...keySet.keys.values()]
+      .map(({ thumbprint }) => thumbprint)
+      .filter((one) => candidates.has(one));
+    return new Set(fitting).size >= keySet.threshold;
+  }
+
+  /**
+   * As many signers as the role needs, each under the key id that the role knows it by.
+   *
+   * @throws CliError NO_KEY, naming the role and its keys
+   */
+  async signersFor(keySet: KeySet, role: string): Promise<readonly Signer[]> {
+    const candidates = await this.#candidates();
+    const fitting = [...keySet.keys].filter(([, key]) => candidates.has(key.thumbprint));
+    const distinct = new Map(fitting.map(([keyId, key]) => [key.thumbprint, keyId]));
+    if (distinct.size < keySet.threshold) throw await this.#missing(keySet, role, distinct.size);
+    const used = [...distinct].slice(0, keySet.threshold);
+    const signers: Signer[] = [];
+    // One after another: each may ask for its passphrase.
+    for (const [thumbprint, keyId] of used) {
+      signers.push(known(await this.open(candidates.get(thumbprint) as string), keyId));
+    }
+    return signers;
+  }
+
+  async #missing(keySet: KeySet, role: string, have: number): Promise<CliError> {
+    const names = await this.names();
+    const shown = [...keySet.keys].map(([keyId, key]) => {
+      const name = names.get(key.thumbprint);
+      return name === undefined ? shortKeyId(keyId) : `${shortKeyId(keyId)} (${name})`;
+    });
+    const chosen = this.#options.chosen.length > 0 ? ' with the keys that --key names' : ' on this machine';
+    return new CliError(
+      'NO_KEY',
+      `role ${role} is signed by ${keySet.threshold} of its ${keySet.keys.size} keys, ${shown.join(', ')}; ${have} can sign${chosen}`,
+      {
+        role,
+        keys: [...keySet.keys.keys()],
+        next: 'run this where those keys are, or bring one here: mandate key import <name> <file>',
+      },
+    );
+  }
+}
+
+function known(signer: Signer, keyId: KeyId): Signer {
+  if (signer.keyId === keyId) return signer;
+  return { uri: signer.uri, publicKey: signer.publicKey, keyId, sign: (message) => signer.sign(message) };
+}

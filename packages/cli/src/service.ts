@@ -1,0 +1,167 @@
+/** The service's write interface as one person or program uses it: requests out, parsed answers or coded errors back. */
+import {
+  problemSchema,
+  publicationSchema,
+  tenantListSchema,
+  tenantSchema,
+  tokenSchema,
+  type Problem,
+  type Publication,
+  type PublicationRequest,
+  type Tenant,
+  type TenantList,
+  type Token,
+} from '@mandate/api';
+import { tenantSlug, type TenantPath } from '@mandate/metadata';
+import { CliError } from './error.ts';
+
+const timeoutMs = 60_000;
+const maxAnswerBytes = 16 * 1024 * 1024;
+
+export interface ServiceLogin {
+  /** `http://host:port`, no slash at the end. */
+  readonly url: string;
+  readonly token: string;
+}
+
+/** As much of a schema as is needed here. */
+interface Schema<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false; error: unknown };
+}
+
+export class Service {
+  readonly url: string;
+  readonly #token: string;
+
+  constructor({ url, token }: ServiceLogin) {
+    this.url = url;
+    this.#token = token;
+  }
+
+  whoAmI(): Promise<Token> {
+    return this.#call('GET', '/v1/tokens/self', tokenSchema);
+  }
+
+  createTenant(path: TenantPath): Promise<Tenant> {
+    return this.#call('POST', '/v1/tenants', tenantSchema, { path });
+  }
+
+  listTenants(): Promise<TenantList> {
+    return this.#call('GET', '/v1/tenants', tenantListSchema);
+  }
+
+  /** @throws CliError CONFLICT where somebody else was first, REFUSED, UNREACHABLE, OUTCOME_UNKNOWN */
+  publish(tenant: TenantPath, publication: PublicationRequest): Promise<Publication> {
+    return this.#call(
+      'POST',
+      `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/publications`,
+      publicationSchema,
+      publication,
+    );
+  }
+
+  /** Undefined where the service knows of no such publication. */
+  async publication(id: string): Promise<Publication | undefined> {
+    try {
+      return await this.#call('GET', `/v1/publications/${encodeURIComponent(id)}`, publicationSchema);
+    } catch (error) {
+      if (error instanceof CliError && error.serviceCode === 'NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  async #call<T>(method: 'GET' | 'POST', path: string, schema: Schema<T>, body?: object): Promise<T> {
+    const response = await this.#fetch(method, path, body);
+    const text = await readLimited(response).catch((cause: unknown) => {
+      throw cause instanceof CliError ? cause : lost(method, this.url, cause);
+    });
+    if (!response.ok) throw refusal(method, this.url, response.status, text);
+    const answer = schema.safeParse(parseJson(text));
+    if (answer.success) return answer.data;
+    throw new CliError('BAD_ANSWER', `${this.url}${path} answers what its interface does not allow`, {
+      cause: answer.error,
+      next: 'check that the URL is a Mandate service of this version',
+    });
+  }
+
+  async #fetch(method: 'GET' | 'POST', path: string, body: object | undefined): Promise<Response> {
+    try {
+      return await fetch(new URL(path, this.url), {
+        method,
+        redirect: 'error',
+        signal: AbortSignal.timeout(timeoutMs),
+        headers: {
+          accept: 'application/json',
+          authorization: `Bearer ${this.#token}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch (cause) {
+      throw lost(method, this.url, cause);
+    }
+  }
+}
+
+/** A write whose connection broke may have been done. */
+function lost(method: 'GET' | 'POST', url: string, cause: unknown): CliError {
+  const refused = errnoOf(cause) === 'ECONNREFUSED';
+  if (method === 'GET' || refused) {
+    return new CliError('UNREACHABLE', `${url} does not answer`, {
+      cause,
+      next: 'check that the service runs and that the URL is right',
+    });
+  }
+  return new CliError('OUTCOME_UNKNOWN', `${url} stopped answering`, {
+    cause,
+    next: 'repeat the command: what was done already counts once',
+  });
+}
+
+function errnoOf(error: unknown): unknown {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause ? cause.code : undefined;
+}
+
+async function readLimited(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length;
+    if (length > maxAnswerBytes) throw new CliError('BAD_ANSWER', 'the answer is too long');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length).toString();
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(method: 'GET' | 'POST', url: string, status: number, text: string): CliError {
+  const problem = problemSchema.safeParse(parseJson(text));
+  if (!problem.success) {
+    if (method === 'POST' && status >= 500) return lost(method, url, new Error(`answer ${status}`));
+    return new CliError(status >= 500 ? 'UNREACHABLE' : 'BAD_ANSWER', `${url} answers ${status}`, {
+      next: 'check that the URL is a Mandate service',
+    });
+  }
+  return fromProblem(url, problem.data);
+}
+
+function fromProblem(url: string, { code, detail, role, status }: Problem): CliError {
+  const options = { role, serviceCode: code };
+  if (code === 'CONFLICT') return new CliError('CONFLICT', detail, options);
+  if (code === 'UNAUTHENTICATED')
+    return new CliError('NOT_LOGGED_IN', detail, {
+      ...options,
+      next: `mandate login ${url} --token-file <file>`,
+    });
+  // The service may have done it: it failed on the way to saying so.
+  if (status >= 500) return new CliError('OUTCOME_UNKNOWN', detail, options);
+  return new CliError('REFUSED', detail, options);
+}

@@ -1,0 +1,93 @@
+/**
+ * What a person sees. Results go to stdout, everything else to stderr. Spinners, prompts and colours only where stderr
+ * is a terminal, so that a script sees plain lines.
+ */
+import { createInterface } from 'node:readline/promises';
+import { styleText } from 'node:util';
+import type { PassphrasePrompt } from '@mandate/signing';
+
+export interface Terminal {
+  /** A person is there to ask. */
+  readonly interactive: boolean;
+  result(text: string): void;
+  /** A line on stderr. */
+  note(text: string): void;
+  /** `hint: ...`: what to do next. */
+  hint(text: string): void;
+  /** Shows that work is going on, when it goes on for a while. */
+  progress<T>(what: string, work: () => Promise<T>): Promise<T>;
+  /** @returns false where nobody can be asked */
+  confirm(question: string): Promise<boolean>;
+  readonly askPassphrase: PassphrasePrompt;
+}
+
+/** Work that is done before this shows nothing. */
+const spinnerDelayMs = 400;
+
+/** A spinner on stderr that shows itself only once the work takes a while. */
+class DelayedSpinner {
+  #spinner: { stop(): unknown } | undefined;
+  #stopped = false;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(text: string) {
+    this.#timer = setTimeout(() => void this.#start(text), spinnerDelayMs);
+  }
+
+  async #start(text: string): Promise<void> {
+    const { default: start } = await import('yocto-spinner');
+    if (!this.#stopped) this.#spinner = start({ text, stream: process.stderr }).start();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#spinner?.stop();
+  }
+}
+
+export function processTerminal(): Terminal {
+  const { stdin, stdout, stderr } = process;
+  const interactive = stdin.isTTY && stderr.isTTY;
+  return {
+    interactive,
+    result: (text) => void stdout.write(text.endsWith('\n') ? text : `${text}\n`),
+    note: (text) => void stderr.write(`${text}\n`),
+    hint: (text) => void stderr.write(`${styleText('cyan', 'hint:', { stream: stderr })} ${text}\n`),
+    async progress(what, work) {
+      if (!stderr.isTTY) return work();
+      const spinner = new DelayedSpinner(what);
+      try {
+        return await work();
+      } finally {
+        spinner.stop();
+      }
+    },
+    async confirm(question) {
+      if (!interactive) return false;
+      const lines = createInterface({ input: stdin, output: stderr });
+      try {
+        return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+      } finally {
+        lines.close();
+      }
+    },
+    async askPassphrase({ purpose, subject }) {
+      if (!interactive) return undefined;
+      const { default: password } = await import('@inquirer/password');
+      const ask = async (message: string): Promise<string> =>
+        password({ message, mask: '*' }, { output: stderr });
+      if (purpose !== 'create') return ask(`Passphrase of ${subject}:`);
+      for (;;) {
+        const first = await ask(`New passphrase for ${subject}:`);
+        if (first === (await ask('The same again:'))) return first;
+        stderr.write('The two differ; once more.\n');
+      }
+    },
+  };
+}
+
+/** Text in a colour, on a terminal that shows it. */
+export function paint(colour: 'green' | 'red' | 'yellow' | 'dim' | 'bold', text: string): string {
+  return styleText(colour, text, { stream: process.stdout });
+}

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { useWorld, type Person } from './world.ts';
+
+/** Says what it likes instead of the real service; undefined passes the request on. */
+type Lie = (path: string, request: IncomingMessage) => Promise<{ status: number; body: Buffer } | undefined>;
+
+/** A service in the middle. */
+class Liar {
+  lie: Lie = () => Promise.resolve(undefined);
+  readonly #server: Server;
+  readonly #real: string;
+  /** Publications that arrived. */
+  published = 0;
+
+  private constructor(real: string) {
+    this.#real = real;
+    this.#server = createServer((request, response) => void this.#answer(request, response));
+  }
+
+  static async start(real: string): Promise<Liar> {
+    const liar = new Liar(real);
+    await new Promise<void>((resolve) => liar.#server.listen(0, '127.0.0.1', resolve));
+    return liar;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url ?? '';
+    if (request.method === 'POST' && path.endsWith('/publications')) this.published += 1;
+    const lie = await this.lie(path, request);
+    if (lie !== undefined) {
+      response.writeHead(lie.status).end(lie.body);
+      return;
+    }
+    const { authorization, 'content-type': type } = request.headers;
+    const body = request.method === 'POST' ? await text(request) : undefined;
+    const real = await fetch(`${this.#real}${path}`, {
+      method: request.method ?? 'GET',
+      headers: { ...(authorization && { authorization }), ...(type && { 'content-type': type }) },
+      ...(body === undefined ? {} : { body }),
+    });
+    response.writeHead(real.status, {
+      'content-type': real.headers.get('content-type') ?? 'application/json',
+    });
+    response.end(Buffer.from(await real.arrayBuffer()));
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+describe('cli: a service that a signer must not believe', () => {
+  const world = useWorld();
+  let liar: Liar;
+  let alice: Person;
+  let count = 0;
+  let tenant: string;
+
+  async function served(path: string): Promise<Buffer> {
+    return Buffer.from(await (await fetch(`${world().url}${path}`)).arrayBuffer());
+  }
+
+  function sign(): string[] {
+    return ['sign', '--tenant', tenant, '--name', 'x:1', alice.file('x', 'x')];
+  }
+
+  beforeEach(async () => {
+    liar = await Liar.start(world().url);
+    count += 1;
+    tenant = `acme${count}`;
+    alice = await world().operator('release', 'org');
+    await alice.do('login', liar.url, '--token-file', world().tokenFile);
+    await alice.do('tenant', 'create', tenant, '--key', 'release');
+    await alice.do('delegate', tenant, '**', '--key', 'org');
+    liar.published = 0;
+  });
+
+  afterEach(() => liar.stop());
+
+  it('an older state is refused before anything is signed', async () => {
+    const old = await served(`/tuf/${tenant}/metadata/timestamp.json`);
+    await alice.do('sign', '--tenant', tenant, '--name', 'a:1', alice.file('a', 'a'));
+    liar.published = 0;
+    liar.lie = (path) =>
+      Promise.resolve(path.endsWith('/timestamp.json') ? { status: 200, body: old } : undefined);
+    await alice.fails('ROLLBACK', ...sign());
+    assert.equal(liar.published, 0);
+  });
+
+  it('a forged role file is refused before anything is signed', async () => {
+    liar.lie = async (path) => {
+      if (!path.endsWith('.org.json')) return undefined;
+      const body = Buffer.from(
+        (await served(path)).toString().replace('"_type":"targets"', '"_type":"tarGets"'),
+      );
+      return { status: 200, body };
+    };
+    await alice.fails('MALFORMED', ...sign());
+    assert.equal(liar.published, 0);
+  });
+
+  it('another tenant in its place is refused', async () => {
+    const other = await world().tenant(`other${count}`);
+    assert.ok(other);
+    liar.lie = async (path) => {
+      if (!path.startsWith('/tuf/')) return undefined;
+      const real = await fetch(`${world().url}${path.replace(`/tuf/${tenant}/`, `/tuf/other${count}/`)}`);
+      return { status: real.status, body: Buffer.from(await real.arrayBuffer()) };
+    };
+    await alice.fails('ROOT_REPLACED', ...sign());
+    assert.equal(liar.published, 0);
+  });
+
+  it('a frozen clock: an expired timestamp is no base', async () => {
+    alice.clockAheadMs = 30 * 86_400_000;
+    await alice.fails('EXPIRED', ...sign());
+    assert.equal(liar.published, 0);
+  });
+
+  it('an answer that never comes is asked for by the id of the publication', async () => {
+    let asked = 0;
+    liar.lie = async (path, request) => {
+      if (path.includes('/v1/publications/')) asked += 1;
+      if (request.method !== 'POST' || !path.endsWith('/publications')) return undefined;
+      const { authorization = '' } = request.headers;
+      const headers = { authorization, 'content-type': 'application/json' };
+      await fetch(`${world().url}${path}`, { method: 'POST', headers, body: await text(request) });
+      return { status: 502, body: Buffer.from('bad gateway') };
+    };
+    const { versions } = await alice.json<{ versions: Record<string, number> }>(...sign());
+    assert.deepEqual(versions, { org: 2 });
+    assert.ok(asked > 0);
+    assert.equal(liar.published, 1);
+  });
+
+  it('a conflict that never ends is given up', async () => {
+    const problem = { type: 'x', title: 'x', status: 409, detail: 'somebody was first', code: 'CONFLICT' };
+    liar.lie = (path, request) =>
+      Promise.resolve(
+        request.method === 'POST' && path.endsWith('/publications')
+          ? { status: 409, body: Buffer.from(JSON.stringify(problem)) }
+          : undefined,
+      );
+    await alice.fails('CONFLICT', ...sign(), '--retry-for', '1s');
+    assert.ok(liar.published > 3);
+  });
+});
