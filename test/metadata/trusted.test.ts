@@ -169,6 +169,17 @@ describe('metadata: the client state machine', () => {
       });
     }
 
+    it('with other snapshot keys ends the floor of a timestamp whose snapshot never came', () => {
+      const sim = newTenant();
+      sim.signed('snapshot')['version'] = 1_000_000;
+      sim.publish();
+      const trusted = TrustedMetadata.fromTrustedRoot(sim.rootBytes);
+      trusted.updateTimestamp(timestampOf(sim), sim.now);
+      sim.rotate('snapshot');
+      trusted.updateRoot(bytesOf(sim, '2.root.json'));
+      assert.equal(trusted.timestamp, undefined);
+    });
+
     it('with the same online keys keeps every floor', () => {
       const sim = newTenant();
       sim.publish();

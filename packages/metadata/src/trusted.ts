@@ -15,7 +15,7 @@ import { parseRoot, type Root } from './root.ts';
 import { requireTenant, requireUnexpired, type Signed } from './signed.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import { parseTargets, type Targets } from './targets.ts';
-import { requireThreshold, signingStatus, type KeySet, type SigningStatus } from './threshold.ts';
+import { requireThreshold, sameKeySet, signingStatus, type KeySet, type SigningStatus } from './threshold.ts';
 import { parseTimestamp, type Timestamp } from './timestamp.ts';
 
 /** A file with the proof that it met its threshold. */
@@ -151,9 +151,12 @@ export class TrustedMetadata {
     }
     if (before.genesis !== undefined) requireTenant(file, before.genesis, 'root');
     this.#root = { file, status };
-    const stands = (held: Verified<Signed> | undefined, keySet: KeySet) =>
-      held === undefined || signingStatus(held.file.envelope, keySet).met;
-    if (!stands(this.#timestamp, file.roles.timestamp) || !stands(this.#snapshot, file.roles.snapshot)) {
+    // Where nothing is held to be judged by, the keys themselves are compared.
+    const stands = (held: Verified<Signed> | undefined, role: 'timestamp' | 'snapshot') =>
+      held === undefined
+        ? sameKeySet(before.roles[role], file.roles[role])
+        : signingStatus(held.file.envelope, file.roles[role]).met;
+    if (!stands(this.#timestamp, 'timestamp') || !stands(this.#snapshot, 'snapshot')) {
       this.#timestamp = undefined;
       this.#snapshot = undefined;
       this.#roles.clear();
