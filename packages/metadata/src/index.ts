@@ -78,12 +78,25 @@ export { matchesPattern } from './pattern.ts';
 export { nextOnlineVersion, servedName, snapshotEntry, snapshotText, timestampText } from './online-file.ts';
 export {
   checkPublication,
+  planPublication,
   type AcceptedPublication,
   type AcceptedRole,
   type CurrentRole,
   type CurrentTenant,
+  type Requirement,
   type SubmittedFile,
 } from './publication.ts';
+export {
+  assembleProposal,
+  missingKeys,
+  proposalDigest,
+  proposalStatus,
+  requireSignature,
+  type Collected,
+  type ProposalStatus,
+  type ProposedFile,
+  type RequirementStatus,
+} from './proposal.ts';
 export { parseRoot, profileVersion, topLevelRoles, type Root } from './root.ts';
 export { specVersion, type RoleType, type Signed } from './signed.ts';
 export { parseSnapshot, type Snapshot } from './snapshot.ts';

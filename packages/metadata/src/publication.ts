@@ -9,7 +9,7 @@ import { malformed, MetadataError } from './error.ts';
 import { limits } from './limits.ts';
 import { checkContent, checkPaths, requireKeys, requireLifetime, requireWireForm } from './role-rules.ts';
 import { parseRoot, type Root } from './root.ts';
-import { requireTenant, requireUnexpired } from './signed.ts';
+import { requireTenant, requireUnexpired, type Signed } from './signed.ts';
 import { parseTargets, type Targets } from './targets.ts';
 import { requireThreshold, type KeySet } from './threshold.ts';
 
@@ -47,6 +47,15 @@ export interface AcceptedRole {
   readonly file: Targets;
 }
 
+/** A threshold that a submitted file has to meet. */
+export interface Requirement {
+  readonly role: string;
+  /** Who asks for it: `root` for a root under its own keys and for `targets`, `root before` for a root under the last one's. */
+  readonly by: string;
+  readonly keySet: KeySet;
+  readonly file: Signed;
+}
+
 /** A publication that keeps every rule, as long as the versions in `reliedOn` are still the current ones. */
 export interface AcceptedPublication {
   /** New root versions, in order. */
@@ -56,6 +65,8 @@ export interface AcceptedPublication {
   readonly roles: readonly AcceptedRole[];
   /** Roles that lose their delegator; their last entry stays in the snapshot. */
   readonly removed: readonly string[];
+  /** Whose signatures the submitted files need: one entry for each file and delegator, two for a root that follows another. */
+  readonly requirements: readonly Requirement[];
   /** Role (`root` included) to the version that the checks were made against; 0 where it did not exist. */
   readonly reliedOn: ReadonlyMap<string, number>;
 }
@@ -86,6 +97,7 @@ class Check {
   readonly #submitted = new Map<string, Targets>();
   readonly #reliedOn = new Map<string, number>();
   readonly #places = new Map<string, Promise<Place | undefined>>();
+  readonly #requirements: Requirement[] = [];
   #root: Root | undefined;
 
   constructor(current: CurrentTenant, now: number) {
@@ -111,10 +123,10 @@ class Check {
       throw malformed('VERSION', `root ${next.version} cannot follow root ${before?.version ?? 0}`, 'root');
     }
     if (before !== undefined) {
-      requireThreshold(next.envelope, before.roles.root, 'root');
+      this.#requirements.push({ role: 'root', by: 'root before', keySet: before.roles.root, file: next });
       if (before.genesis !== undefined) requireTenant(next, before.genesis, 'root');
     }
-    requireThreshold(next.envelope, next.roles.root, 'root');
+    this.#requirements.push({ role: 'root', by: 'root', keySet: next.roles.root, file: next });
     this.#root = next;
     return next;
   }
@@ -252,7 +264,7 @@ class Check {
         );
       }
       const place = await this.#requirePlace(name);
-      requireThreshold(file.envelope, place.keySet, name);
+      this.#requirements.push({ role: name, by: place.delegator, keySet: place.keySet, file });
       checkPaths(file, name, place.bins);
       if (file.delegations !== undefined)
         await this.#checkDelegated(name, file, await this.#delegationsBefore(name, place));
@@ -279,6 +291,7 @@ class Check {
       root,
       roles,
       removed: removed.filter((name) => !taken.has(name)),
+      requirements: this.#requirements,
       reliedOn: this.#reliedOn,
     };
   }
@@ -314,16 +327,32 @@ function unchanged(before: Delegation | undefined, after: Delegation): boolean {
 }
 
 /**
- * Judges a publication against the tenant as it stands.
+ * Judges a publication against the tenant as it stands, all but the signatures of what is submitted: those may still be
+ * on their way.
  *
  * @param files roots first and in order, then role files in any order
  * @param now milliseconds since the epoch
  * @throws MetadataError with the role at fault; MALFORMED/VERSION where somebody else was first.
  */
-export function checkPublication(
+export function planPublication(
   files: readonly SubmittedFile[],
   current: CurrentTenant,
   now: number,
 ): Promise<AcceptedPublication> {
   return new Check(current, now).run(files);
+}
+
+/**
+ * As `planPublication`, and every threshold is met.
+ *
+ * @throws MetadataError also THRESHOLD_NOT_MET, naming who is missing.
+ */
+export async function checkPublication(
+  files: readonly SubmittedFile[],
+  current: CurrentTenant,
+  now: number,
+): Promise<AcceptedPublication> {
+  const planned = await planPublication(files, current, now);
+  for (const { file, keySet, role } of planned.requirements) requireThreshold(file.envelope, keySet, role);
+  return planned;
 }
