@@ -18,7 +18,7 @@ type Piece = string;
 /** Whether a class (`[a-z`, `[!x`) holds the character. */
 function classHolds(piece: Piece, character: string): boolean {
   const negated = piece[1] === '!' || piece[1] === '^';
-  const characters = [...piece.slice(negated ? 2 : 1)];
+  const characters = Array.from(piece.slice(negated ? 2 : 1));
   for (let i = 0; i < characters.length; i += 1) {
     const first = characters[i] as string;
     const last = characters[i + 1] === '-' ? characters[i + 2] : undefined;
