@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Problem, Publication, Tenant, TenantState } from '@mandate/api';
 import {
   emptyRole,
+  nextRoot,
+  parseRoot,
   parseSnapshot,
   parseTargets,
   parseTimestamp,
@@ -276,6 +278,46 @@ describeService('publishing', (current) => {
     assert.equal((await current().operator.publish('foreign', right)).status, 201);
     const taken = await current().operator.call<Problem>('POST', '/v1/tenants', { path: 'foreign' });
     assert.equal(taken.body.code, 'CONFLICT');
+  });
+
+  it('follows a root that changes its own keys, and refuses one that drops the online keys', async () => {
+    const { owner, slug, first } = await current().operator.tenant('rotating', ['reserved', 'org']);
+    const root = parseRoot(Buffer.from(owner.rootText));
+    const heir = newSigner('heir');
+    const keys = { keys: [heir.publicKey], threshold: 1 };
+    const second = nextRoot(root, { root: keys }, Date.now() + year);
+    const byOneSide = await signed(second, [heir]);
+    refused(
+      await current().operator.publish(slug, publication({ root: byOneSide })),
+      422,
+      'THRESHOLD_NOT_MET',
+      'root',
+    );
+    const dropped = await signed(nextRoot(root, { timestamp: keys }, Date.now() + year), [owner.rootSigner]);
+    refused(
+      await current().operator.publish(slug, publication({ root: dropped })),
+      422,
+      'THRESHOLD_NOT_MET',
+      'root',
+    );
+    const text = await signed(second, [owner.rootSigner, heir]);
+    const rotated = await current().operator.publish(slug, publication({ root: text }));
+    assert.deepEqual(rotated.body.versions, { root: 2 });
+    assert.ok(rotated.body.snapshotVersion > first.snapshotVersion);
+    assert.equal((await file(slug, '2.root.json')).toString(), text);
+    assert.equal((await file(slug, 'root.json')).toString(), text);
+    assert.equal((await file(slug, '1.root.json')).toString(), owner.rootText);
+    const next = await current().operator.publish(slug, publication({ org: await owner.advance('org') }));
+    assert.equal(next.status, 201);
+    const both = nextRoot(parseRoot(Buffer.from(text)), {}, Date.now() + year);
+    const together = publication({
+      root: await signed(both, [heir]),
+      targets: await owner.advance('targets'),
+    });
+    assert.deepEqual((await current().operator.publish(slug, together)).body.versions, {
+      root: 3,
+      targets: 2,
+    });
   });
 
   it('serves target files that a role lists, and stores no others', async () => {

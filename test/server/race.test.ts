@@ -185,6 +185,28 @@ describe('races, PostgreSQL', () => {
     assert.equal(waiting(), 1);
   });
 
+  it('a fault of one member stays with that member', async () => {
+    // Something that the service does not foresee.
+    const constraint = `CHECK (NOT versions ? 'repo~a') NOT VALID`;
+    await database.query(`ALTER TABLE publication ADD CONSTRAINT unforeseen ${constraint}`);
+    try {
+      const texts = await Promise.all(
+        roles.map(async (role) => [role, await owner.sign(role, owner.next(role))] as const),
+      );
+      const answers = await Promise.all(
+        texts.map(([role, text]) => service.operator.publish(slug, publication({ [role]: text }))),
+      );
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [201, 500, 201],
+      );
+      for (const role of ['org', 'repo~b']) owner.content.set(role, owner.next(role));
+    } finally {
+      await database.query('ALTER TABLE publication DROP CONSTRAINT unforeseen');
+    }
+    await publishAll();
+  });
+
   it('a database that went away is a 503, and the same publication later a success', async () => {
     const request = publication({ org: await owner.advance('org') });
     proxy.decide = () => 'cut-before';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keyIdOf } from '@mandate/metadata';
 import { configFrom, defaultConfig, ServerError, startServer, type InternalCode } from '@mandate/server';
-import { generateSealingKey } from '@mandate/signing';
+import { generateSealingKey, parseSealingKeys } from '@mandate/signing';
 import { publication } from './owner.ts';
 import { backends, Client, describeService, newToken, startService } from './service.ts';
 import { spawnService } from './spawn.ts';
@@ -56,6 +56,33 @@ describe('the data folder', () => {
   });
 });
 
+describeService('stopping', (current) => {
+  it('lets what is under way end, and takes nothing more', async () => {
+    const { operator, server } = current();
+    const roles = Array.from({ length: 16 }, (_, i) => `repo~r${String(i).padStart(2, '0')}`);
+    const { owner, slug } = await operator.tenant('acme', ['reserved', ...roles]);
+    const requests = await Promise.all(
+      roles.map(async (role) => publication({ [role]: await owner.advance(role) })),
+    );
+    const answers = requests.map((request) =>
+      operator.publish(slug, request).then(
+        ({ status }) => status,
+        () => undefined,
+      ),
+    );
+    await Promise.race(answers);
+    const start = performance.now();
+    await server.close();
+    assert.ok(performance.now() - start < 5_000, 'idle connections do not hold it up');
+    const statuses = await Promise.all(answers);
+    assert.ok(
+      statuses.every((status) => status === 201 || status === undefined),
+      statuses.join(),
+    );
+    await assert.rejects(fetch(`${server.url}/healthz`));
+  });
+});
+
 describe('configuration', () => {
   it('is refused where it is wrong, without repeating a secret', () => {
     for (const environment of [
@@ -86,6 +113,37 @@ describe('configuration', () => {
     assert.deepEqual(configFrom({ PORT: '', MANDATE_DATA: '' }), config);
   });
 });
+
+for (const backend of backends) {
+  describe(`rotation of the sealing key, ${backend.name}`, () => {
+    it('seals anew at the start, so that the old key may go', async function () {
+      backend.prepare(this);
+      const { config, drop } = await backend.database();
+      try {
+        const [old, next] = [generateSealingKey(), generateSealingKey()];
+        let service = await startService({ ...config, sealingKeys: parseSealingKeys(old) });
+        const { owner, slug } = await service.operator.tenant('acme', ['reserved', 'org']);
+        await service.server.close();
+        const common = { ...service.config, port: 0 };
+        service = await startService({ ...common, sealingKeys: parseSealingKeys(next) });
+        const locked = await service.operator.publish(
+          slug,
+          publication({ org: await owner.sign('org', owner.next('org')) }),
+        );
+        assert.equal(locked.status, 500, 'another key opens nothing');
+        await service.server.close();
+        service = await startService({ ...common, sealingKeys: parseSealingKeys(`${next},${old}`) });
+        await service.server.close();
+        service = await startService({ ...common, sealingKeys: parseSealingKeys(next) });
+        const request = publication({ org: await owner.advance('org') });
+        assert.equal((await service.operator.publish(slug, request)).status, 201);
+        await service.server.close();
+      } finally {
+        await drop();
+      }
+    });
+  });
+}
 
 for (const backend of backends) {
   describe(`production mode, ${backend.name}`, () => {

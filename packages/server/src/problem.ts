@@ -2,6 +2,7 @@
 import { problemType, type ApiCode, type Problem } from '@mandate/api';
 import { MetadataError } from '@mandate/metadata';
 import { ServerError, type InternalCode } from './error.ts';
+import { isOutage } from './sql/connection.ts';
 
 const statuses = {
   NOT_SIGNED: 422,
@@ -74,18 +75,6 @@ const details: Partial<Record<ApiCode, string>> = {
   UNAVAILABLE: 'the service cannot answer now; try again in a moment',
   INTERNAL: 'the service failed; its log has the reason under this request id',
 };
-
-/** Errors of the network and of PostgreSQL that are about reaching the database. */
-function isOutage(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return (
-    /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|08...|57P..|53...)$/.test(code) ||
-    /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout)/.test(
-      error.message,
-    )
-  );
-}
 
 export function problemOf(error: unknown, requestId: string | undefined): Problem {
   const known = error instanceof ServerError || error instanceof MetadataError ? error : undefined;

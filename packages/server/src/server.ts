@@ -1,6 +1,7 @@
 /** Starts and stops the whole service. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { problemMediaType } from '@mandate/api';
 import { createApp } from './app.ts';
 import type { ServerConfig } from './config.ts';
@@ -12,6 +13,7 @@ import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { problemOf } from './problem.ts';
 import { Renewal } from './renewal.ts';
+import { resealOnlineKeys } from './reseal.ts';
 import { RoleFiles } from './role-file.ts';
 import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
 import { migrate } from './sql/migration.ts';
@@ -84,6 +86,10 @@ async function run(
   if (sealing === undefined)
     throw new ServerError('CONFIGURATION', 'MANDATE_SEALING_KEY: is needed with DATABASE_URL');
   await migrate(database);
+  if (sealing.older.length > 0) {
+    const keys = await resealOnlineKeys(database, sealing);
+    log.info({ keys }, 'online keys sealed with the current sealing key');
+  }
   if (config.operatorToken !== undefined) await ensureOperator(database, config.operatorToken);
   const first = folder && (await createFirstOperator(database));
   const operatorTokenFile = first && folder?.writeSecret('operator.token', first.token);
@@ -194,7 +200,7 @@ async function run(
       stopping = true;
       await renewal.stop();
       await stop(server, config.stopTimeoutMs);
-      await registry.idle();
+      await Promise.race([registry.idle(), sleep(config.stopTimeoutMs, undefined, { ref: false })]);
       store.close();
       metrics.close();
       await database.close();
@@ -233,10 +239,13 @@ async function listen(server: Server, { port, host }: ServerConfig): Promise<voi
 
 /** No new connections; idle ones end now, busy ones after their answer or when the time is up. */
 async function stop(server: Server, timeoutMs: number): Promise<void> {
-  const timer = setTimeout(() => server.closeAllConnections(), timeoutMs);
+  const end = setTimeout(() => server.closeAllConnections(), timeoutMs);
+  // A connection that was busy becomes an idle one, which the server would keep open for the next request.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
     server.closeIdleConnections();
   });
-  clearTimeout(timer);
+  clearInterval(sweep);
+  clearTimeout(end);
 }

@@ -21,8 +21,6 @@ export class TenantRegistry {
   readonly #files: RoleFiles;
   readonly #context: WriterContext;
   readonly #open: LRUCache<string, OpenTenant>;
-  /** With work to do, whether or not they are still remembered. */
-  readonly #busy = new Set<TenantWriter>();
 
   constructor(database: Database, sealing: SealingKeys, files: RoleFiles, context: WriterContext) {
     this.#database = database;
@@ -40,23 +38,14 @@ export class TenantRegistry {
     return row === undefined ? undefined : this.#add(row);
   }
 
-  /** Runs `work` with a writer that `idle` waits for. */
-  async use<T>(open: OpenTenant, work: (open: OpenTenant) => Promise<T>): Promise<T> {
-    this.#busy.add(open.writer);
-    try {
-      return await work(open);
-    } finally {
-      if (open.writer.waiting === 0) this.#busy.delete(open.writer);
-    }
-  }
-
   /** Publications that wait for their group. */
   get waiting(): number {
     let count = 0;
-    for (const writer of this.#busy) count += writer.waiting;
+    for (const { writer } of this.#open.values()) count += writer.waiting;
     return count;
   }
 
+  /** Resolves when nothing is waiting. */
   async idle(): Promise<void> {
     await Promise.all([...this.#open.values()].map(({ writer }) => writer.idle()));
   }

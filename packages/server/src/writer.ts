@@ -10,7 +10,7 @@ import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
 import { lostRace, repeated, type Member, type Outcome } from './member.ts';
 import type { RoleFiles } from './role-file.ts';
-import { inOrder, isUniqueViolation, transaction, type Database } from './sql/connection.ts';
+import { inOrder, isOutage, isUniqueViolation, transaction, type Database } from './sql/connection.ts';
 import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
 import { findPublications, insertHead, insertRare } from './sql/publication.ts';
@@ -53,6 +53,9 @@ export class TenantWriter {
   #running: Promise<void> | undefined;
   /** After a fault: what is in memory may be behind the database by a commit of our own. */
   #doubtful = false;
+
+  /** So many of the next groups have one member each. */
+  #alone = 0;
 
   constructor(tenant: Tenant, context: WriterContext) {
     this.#tenant = tenant;
@@ -150,10 +153,27 @@ export class TenantWriter {
       } catch (error) {
         // Back to where they were. Those that did go live after all are found by their ids.
         this.#queue.putBack(group.members);
-        if (!isUsedId(error)) throw error;
-        await this.#answerUsedIds(group.members);
+        if (isUsedId(error)) {
+          await this.#answerUsedIds(group.members);
+          continue;
+        }
+        if (!isPassing(error)) this.#single(group, error);
+        throw error;
       }
     }
+  }
+
+  /**
+   * A fault that would come again: the members go one by one, so that it stays with the one it belongs to; and that
+   * one hears of it.
+   */
+  #single(group: Group, error: unknown): void {
+    if (group.members.length > 1) {
+      this.#alone = group.members.length;
+      return;
+    }
+    const ids = new Set(group.members.map(({ id }) => id));
+    for (const member of this.#queue.takeIds(ids)) member.reject(error);
   }
 
   /** Undefined when there is nothing to put live. Members that cannot go live are answered here. */
@@ -161,7 +181,9 @@ export class TenantWriter {
     for (;;) {
       const group = new Group(this.#tenant.head);
       const { settings } = this.#context;
-      const { behind, doubtful } = this.#queue.moveInto(group, this.#tenant.head, settings.groupSize);
+      const size = this.#alone > 0 ? 1 : settings.groupSize;
+      this.#alone = Math.max(0, this.#alone - 1);
+      const { behind, doubtful } = this.#queue.moveInto(group, this.#tenant.head, size);
       try {
         if (behind.length > 0) await this.#answerBehind(behind);
       } catch (error) {
@@ -308,6 +330,12 @@ export class TenantWriter {
  */
 async function letRequestsIn(): Promise<void> {
   for (let i = 0; i < 2; i += 1) await setImmediate();
+}
+
+/** Goes away by itself, or with the next attempt. */
+function isPassing(error: unknown): boolean {
+  const passing = ['LEASE_LOST', 'ROLLED_BACK', 'OUTCOME_UNKNOWN'] as const;
+  return passing.some((code) => hasCode(error, code)) || isOutage(error);
 }
 
 function isUsedId(error: unknown): boolean {

@@ -97,6 +97,18 @@ function isRefusal(error: unknown): boolean {
   return state !== undefined && state !== 'EPIPE' && !/^(?:08|57P|40003)/.test(state);
 }
 
+/** The database cannot be reached now; what was asked may be asked again. */
+export function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return (
+    /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|08...|57P..|53...)$/.test(code) ||
+    /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered)/.test(
+      error.message,
+    )
+  );
+}
+
 /**
  * Runs statements one after another on one client: sent together where the connection takes that, which saves round
  * trips. All of them run even if an earlier one fails, so this is for transactions. Throws the first failure.

@@ -96,3 +96,36 @@ export async function onlineKeysOfAll(
   });
   return rows;
 }
+
+export interface SealedKeyRow {
+  readonly tenantId: number;
+  readonly slug: string;
+  readonly purpose: KeyPurpose;
+  readonly keyId: string;
+  readonly sealed: Buffer;
+}
+
+/** Every online key, in pages: those behind `after`. */
+export async function sealedKeysAfter(
+  client: Queryable,
+  after: Pick<SealedKeyRow, 'tenantId' | 'purpose' | 'keyId'> | undefined,
+  limit: number,
+): Promise<SealedKeyRow[]> {
+  const { rows } = await client.query<SealedKeyRow>({
+    text: `SELECT tenant_id AS "tenantId", slug, purpose, key_id AS "keyId", sealed
+           FROM online_key JOIN tenant ON tenant.id = tenant_id
+           WHERE (tenant_id, purpose, key_id) > ($1, $2, $3)
+           ORDER BY tenant_id, purpose, key_id LIMIT $4`,
+    values: [after?.tenantId ?? 0, after?.purpose ?? '', after?.keyId ?? '', limit],
+  });
+  return rows;
+}
+
+/** Replaces a sealed form by another one of the same key, unless somebody else did so first. */
+export async function replaceSealed(client: Queryable, row: SealedKeyRow, sealed: Uint8Array): Promise<void> {
+  await client.query({
+    text: `UPDATE online_key SET sealed = $5
+           WHERE tenant_id = $1 AND purpose = $2 AND key_id = $3 AND sealed = $4`,
+    values: [row.tenantId, row.purpose, row.keyId, row.sealed, sealed],
+  });
+}
