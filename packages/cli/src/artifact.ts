@@ -147,7 +147,7 @@ export async function contentOfFile(path: string): Promise<Content & { readonly 
 export async function contentOfImage(
   context: Context,
   image: ImageReference,
-  insecureHosts: readonly string[],
+  insecureHosts: readonly string[] = [],
 ): Promise<Content & { readonly size: number; readonly mediaType: string }> {
   const client = await registryClient(context, insecureHosts);
   try {

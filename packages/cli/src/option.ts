@@ -2,13 +2,13 @@
 import type { Command } from 'commander';
 
 /** For an option that may be repeated. */
-export function collect(value: string, before: readonly string[]): string[] {
+export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 
 /** What every command that signs can be told. */
 export interface SigningOptions {
-  readonly key: readonly string[];
+  readonly key?: readonly string[];
   readonly expires?: string;
   readonly retryFor?: string;
   readonly service?: string;
@@ -19,7 +19,7 @@ export interface SigningOptions {
 /** @param key false where the command has a `--key` of another meaning */
 export function addSigningOptions(command: Command, key = true): Command {
   if (key)
-    command.option('--key <key>', 'sign with this key, by name or file:<path>; may be repeated', collect, []);
+    command.option('--key <key>', 'sign with this key, by name or file:<path>; may be repeated', collect);
   return command
     .option('--expires <time>', 'until when the signed files are good, counted from now (default: 1y)')
     .option('--service <url>', 'the service to publish to (default: where the tenant is)')
@@ -30,7 +30,7 @@ export function addSigningOptions(command: Command, key = true): Command {
 
 /** What every command that reads a registry can be told. */
 export interface RegistryOptions {
-  readonly insecureRegistry: readonly string[];
+  readonly insecureRegistry?: readonly string[];
 }
 
 export function addRegistryOptions(command: Command): Command {
@@ -38,6 +38,5 @@ export function addRegistryOptions(command: Command): Command {
     '--insecure-registry <host>',
     'speak plain http with this registry; loopback needs no mention; may be repeated',
     collect,
-    [],
   );
 }

@@ -13,7 +13,7 @@ import { parseThreshold } from './tenant.ts';
 interface Options extends SigningOptions {
   readonly threshold?: string;
   readonly from?: string;
-  readonly signWith: readonly string[];
+  readonly signWith?: readonly string[];
 }
 
 export function register(program: Command, action: ActionWrapper): void {
@@ -24,15 +24,10 @@ export function register(program: Command, action: ActionWrapper): void {
     )
     .argument('<tenant>', 'the tenant')
     .argument('<scope>', "team/app (one repository), 'team/**' (a subtree) or '**' (everything)")
-    .requiredOption(
-      '--key <key>',
-      'key of the new role, by name or file:<path>; may be repeated',
-      collect,
-      [],
-    )
+    .requiredOption('--key <key>', 'key of the new role, by name or file:<path>; may be repeated', collect)
     .option('--threshold <count>', 'how many of these keys must sign (default: 1)')
     .option('--from <role>', 'the role that delegates, for example org or team/** (default: targets)')
-    .option('--sign-with <key>', 'sign the delegation itself with this key; may be repeated', collect, []);
+    .option('--sign-with <key>', 'sign the delegation itself with this key; may be repeated', collect);
   addSigningOptions(command, false)
     .addHelpText(
       'after',
@@ -55,12 +50,12 @@ export function parseScopeArgument(text: string): Scope {
 
 async function run(context: Context, tenant: string, scopeText: string, options: Options): Promise<Outcome> {
   const scope = parseScopeArgument(scopeText);
-  const names = [...new Set(options.key)];
+  const names = [...new Set(options.key ?? [])];
   const threshold = parseThreshold(options.threshold, names.length);
   const trusted = await trustedTenant(context, tenant);
   const published = await signChange(context, {
     trusted,
-    options: { ...options, key: options.signWith },
+    options: { ...options, key: options.signWith ?? [] },
     alsoKeys: names,
     async write(draft, keyring) {
       const keys = await Promise.all(names.map((name) => keyring.publicKey(name)));

@@ -28,7 +28,7 @@ interface Options extends SigningOptions, RegistryOptions {
   readonly name?: string;
   readonly size?: string;
   readonly mediaType?: string;
-  readonly annotation: readonly string[];
+  readonly annotation?: readonly string[];
 }
 
 const defaultMediaType = 'application/octet-stream';
@@ -46,7 +46,6 @@ export function register(program: Command, action: ActionWrapper): void {
       '--annotation <key=value>',
       'a statement of your own, org.example.build=42; may be repeated',
       collect,
-      [],
     );
   addRegistryOptions(addSigningOptions(command))
     .addHelpText(
@@ -74,7 +73,7 @@ async function sign(context: Context, what: readonly string[], options: Options)
       'sign for one tenant at a time',
     );
   }
-  const annotations = parseAnnotations(options.annotation);
+  const annotations = parseAnnotations(options.annotation ?? []);
   const signings = await context.terminal.progress('looking at what is signed', () =>
     Promise.all(names.map((name) => signingOf(context, name, options, annotations))),
   );

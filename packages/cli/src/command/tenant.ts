@@ -36,12 +36,12 @@ import {
 } from '../trust.ts';
 
 interface CreateOptions {
-  readonly key: readonly string[];
-  readonly rootKey: readonly string[];
-  readonly targetsKey: readonly string[];
+  readonly key?: readonly string[];
+  readonly rootKey?: readonly string[];
+  readonly targetsKey?: readonly string[];
   readonly rootThreshold?: string;
   readonly targetsThreshold?: string;
-  readonly prefix: readonly string[];
+  readonly prefix?: readonly string[];
   readonly expires?: string;
   readonly rootExpires?: string;
   readonly service?: string;
@@ -62,17 +62,12 @@ export function register(program: Command, action: ActionWrapper): void {
     .command('create')
     .description('Create a tenant: sign its root here, publish it, and trust it on this machine')
     .argument('<tenant>', 'its path, for example acme')
-    .option('--key <key>', 'key of root and targets, by name or file:<path>; may be repeated', collect, [])
-    .option('--root-key <key>', 'key of root alone; may be repeated', collect, [])
-    .option('--targets-key <key>', 'key of targets alone; may be repeated', collect, [])
+    .option('--key <key>', 'key of root and targets, by name or file:<path>; may be repeated', collect)
+    .option('--root-key <key>', 'key of root alone; may be repeated', collect)
+    .option('--targets-key <key>', 'key of targets alone; may be repeated', collect)
     .option('--root-threshold <count>', 'how many keys must sign a root (default: 1)')
     .option('--targets-threshold <count>', 'how many keys must sign targets (default: 1)')
-    .option(
-      '--prefix <name>',
-      'image names that belong to it, localhost:5000/acme; may be repeated',
-      collect,
-      [],
-    )
+    .option('--prefix <name>', 'image names that belong to it, localhost:5000/acme; may be repeated', collect)
     .option('--root-expires <time>', `until when the root is good, from now (default: ${rootLifetime})`)
     .option('--expires <time>', `until when the other files are good, from now (default: ${roleLifetime})`)
     .option('--service <url>', 'the service that hosts it (default: the last login)')
@@ -118,12 +113,12 @@ async function roleKeys(
 
 async function create(context: Context, name: string, options: CreateOptions): Promise<Outcome> {
   const tenant = parseTenantPath(name);
-  const rootNames = [...options.key, ...options.rootKey];
-  const targetsNames = [...options.key, ...options.targetsKey];
+  const rootNames = [...(options.key ?? []), ...(options.rootKey ?? [])];
+  const targetsNames = [...(options.key ?? []), ...(options.targetsKey ?? [])];
   if (rootNames.length === 0 || targetsNames.length === 0) {
     throw usage('root and targets need keys', `mandate key generate release, then --key release`);
   }
-  const prefixes = options.prefix.map(parsePrefix);
+  const prefixes = (options.prefix ?? []).map(parsePrefix);
   const known = await loadTrust(context);
   if (findTenant(known, tenant) !== undefined) {
     throw new CliError('EXISTS', `this machine trusts a tenant ${tenant} already`, {

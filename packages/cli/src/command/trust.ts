@@ -24,7 +24,7 @@ interface AddOptions {
   readonly url: string;
   readonly genesis?: string;
   readonly root?: string;
-  readonly prefix: readonly string[];
+  readonly prefix?: readonly string[];
   readonly check: boolean;
 }
 
@@ -42,12 +42,7 @@ export function register(program: Command, action: ActionWrapper): void {
     .requiredOption('--url <url>', 'the service, or the folder of its metadata')
     .option('--genesis <digest>', 'sha256:<hex> that identifies the tenant for ever')
     .option('--root <file>', 'a root file of the tenant')
-    .option(
-      '--prefix <name>',
-      'image names that belong to it, localhost:5000/acme; may be repeated',
-      collect,
-      [],
-    )
+    .option('--prefix <name>', 'image names that belong to it, localhost:5000/acme; may be repeated', collect)
     .option('--no-check', 'do not ask the service now')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -81,7 +76,7 @@ async function add(context: Context, name: string, options: AddOptions): Promise
     tenant,
     metadataUrl: url.endsWith('/metadata') ? url : metadataUrlOf(url, tenant),
     pin: await pinOf(context, tenant, options),
-    prefixes: options.prefix.map(parsePrefix),
+    prefixes: (options.prefix ?? []).map(parsePrefix),
   };
   const known = await loadTrust(context);
   if (findTenant(known, tenant) !== undefined) {

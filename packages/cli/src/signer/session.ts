@@ -47,7 +47,7 @@ export async function signChange<Result>(
     context,
     options.service ?? context.env['MANDATE_SERVICE'] ?? serviceOf(trusted),
   );
-  const keyring = keyringOf(context, options.key, change.alsoKeys);
+  const keyring = keyringOf(context, options.key ?? [], change.alsoKeys);
   const tenant = await openTenant(context, trusted);
   const names = await keyring.names();
   const published = await publish({
