@@ -3,6 +3,7 @@
  * not before. A new kind is one more line in `builtInBackends` and one module that exports its `Backend`.
  */
 import { SigningError } from './error.ts';
+import type { KeyAlgorithm } from './key-file.ts';
 import { loadRecord, requirePrivateFolder } from './key-folder.ts';
 import { parseKeyName } from './key-name.ts';
 import type { KeyRecord } from './key-record.ts';
@@ -24,6 +25,8 @@ export interface BackendContext {
 export interface Backend {
   /** @throws SigningError */
   open(uri: KeyUri, context: BackendContext): Promise<Signer>;
+  /** Makes a new key pair where the URI says, which leaves it nowhere else. @throws SigningError `KEY_EXISTS` */
+  generate?(uri: KeyUri, algorithm: KeyAlgorithm, context: BackendContext): Promise<Signer>;
 }
 
 export type BackendLoader = () => Promise<Backend>;
@@ -34,7 +37,10 @@ export interface OpenOptions extends BackendContext {
 }
 
 const builtInBackends: ReadonlyMap<string, BackendLoader> = new Map<string, BackendLoader>([
+  ['awskms', async () => (await import('./awskms-backend.ts')).awskmsBackend],
+  ['exec', async () => (await import('./exec-backend.ts')).execBackend],
   ['file', async () => (await import('./file-backend.ts')).fileBackend],
+  ['pkcs11', async () => (await import('./pkcs11-backend.ts')).pkcs11Backend],
 ]);
 
 /** @throws SigningError `MALFORMED` */
@@ -67,11 +73,34 @@ export function requireMatch(record: KeyRecord, signer: Signer): Signer {
   );
 }
 
+/**
+ * Makes a key pair inside a device or service that can, named by URI.
+ *
+ * @throws SigningError `UNSUPPORTED_BACKEND`, `UNSUPPORTED_KEY`, `KEY_EXISTS`, or what the backend throws
+ */
+export async function generateKeyAt(
+  uriText: string,
+  algorithm: KeyAlgorithm,
+  options: OpenOptions,
+): Promise<Signer> {
+  const uri = parseKeyUri(uriText);
+  const backend = await backendFor(uri, options);
+  if (backend.generate) return backend.generate(uri, algorithm, options);
+  throw new SigningError(
+    'UNSUPPORTED_BACKEND',
+    `${uri.scheme}: keys cannot be made from here; make the key where it is held and register it`,
+  );
+}
+
 async function openUri(uri: KeyUri, options: OpenOptions): Promise<Signer> {
+  return (await backendFor(uri, options)).open(uri, options);
+}
+
+async function backendFor(uri: KeyUri, options: OpenOptions): Promise<Backend> {
   const load = options.backends?.get(uri.scheme) ?? builtInBackends.get(uri.scheme);
   if (load === undefined) {
     const known = [...new Set([...builtInBackends.keys(), ...(options.backends?.keys() ?? [])])].join(', ');
     throw new SigningError('UNSUPPORTED_BACKEND', `no backend for ${uri.scheme}: keys; there is ${known}`);
   }
-  return (await load()).open(uri, options);
+  return load();
 }

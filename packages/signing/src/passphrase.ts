@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { SigningError } from './error.ts';
 
 export interface PassphraseRequest {
-  /** `open` a stored key, `create` one (a prompt asks twice), or read a file that is being imported. */
-  readonly purpose: 'open' | 'create' | 'import';
-  /** What the passphrase belongs to, for the prompt: a key's name or a file's path. */
+  /** `open` a stored key, `create` one (a prompt asks twice), read a file that is being imported, or log in to a token with its `pin`. */
+  readonly purpose: 'open' | 'create' | 'import' | 'pin';
+  /** What the passphrase belongs to, for the prompt: a key's name, a file's path or a token's label. */
   readonly subject: string;
 }
 
@@ -17,25 +17,32 @@ export type PassphrasePrompt = (request: PassphraseRequest) => Promise<string | 
 
 /** Longer ones are refused by OpenSSL, and then by everything that reads our files. */
 const maxPassphraseBytes = 1024;
+const variables = {
+  open: 'MANDATE_PASSPHRASE',
+  create: 'MANDATE_PASSPHRASE',
+  import: 'MANDATE_IMPORT_PASSPHRASE',
+  pin: 'MANDATE_PIN',
+} satisfies Record<PassphraseRequest['purpose'], string>;
 
 /**
  * The usual source: the environment first, so that unattended runs never prompt, then the prompt if one is given.
  *
  * Stored keys: `MANDATE_PASSPHRASE`, else the file that `MANDATE_PASSPHRASE_FILE` names (one line end at its end is dropped).
- * Files being imported: the same with `MANDATE_IMPORT_PASSPHRASE`. An empty variable counts as absent.
+ * Files being imported: the same with `MANDATE_IMPORT_PASSPHRASE`; tokens: with `MANDATE_PIN`, so that no passphrase of a file ever uses
+ * up a token's tries. An empty variable counts as absent.
  */
 export function passphraseFrom(
   env: Readonly<Record<string, string | undefined>>,
   prompt?: PassphrasePrompt,
 ): PassphraseSource {
   return async (request) => {
-    const variable = request.purpose === 'import' ? 'MANDATE_IMPORT_PASSPHRASE' : 'MANDATE_PASSPHRASE';
+    const variable = variables[request.purpose];
     const passphrase =
       env[variable] || (await fromFile(env[`${variable}_FILE`], variable)) || (await prompt?.(request));
     if (!passphrase) {
       throw new SigningError(
         'PASSPHRASE_NEEDED',
-        `${request.subject} needs a passphrase and there is nobody to ask; set ${variable} or ${variable}_FILE`,
+        `${request.subject} needs a ${request.purpose === 'pin' ? 'PIN' : 'passphrase'} and there is nobody to ask; set ${variable} or ${variable}_FILE`,
       );
     }
     return requirePassphrase(passphrase);

@@ -20,6 +20,8 @@ export interface Signer {
    * as long as the digest (TUF specification 4.2).
    */
   sign(message: Uint8Array): Promise<Uint8Array>;
+  /** Lets go of sessions and connections, where there are any; the signer is not used after that. Call it twice and nothing happens. */
+  close?(): Promise<void>;
 }
 
 /** Node's digest names; Ed25519 hashes by itself. */
@@ -53,6 +55,32 @@ export function signerFromKeyObject(privateKey: KeyObject, uri: string): Signer 
       });
     },
   };
+}
+
+/**
+ * A signer for a key held elsewhere. What comes back is verified here, whatever made it: `sign` throws `BAD_SIGNATURE` for a
+ * signature that the public key does not verify.
+ */
+export function verifyingSigner({ uri, publicKey, sign, close }: Omit<Signer, 'keyId'>): Signer {
+  return {
+    uri,
+    publicKey,
+    keyId: keyIdOf(publicKey),
+    async sign(message) {
+      const signature = await sign(message);
+      if (publicKey.verify(message, signature)) return signature;
+      throw new SigningError(
+        'BAD_SIGNATURE',
+        `${uri} returned a signature that its public key does not verify; is it still the same key?`,
+      );
+    },
+    ...(close && { close }),
+  };
+}
+
+/** The digest that a scheme signs, by Node's name; `null` for Ed25519, which hashes by itself. */
+export function digestOf(scheme: KeyScheme): 'sha256' | 'sha384' | 'sha512' | null {
+  return digests[scheme];
 }
 
 /** The public half in TUF's terms. @throws SigningError `UNSUPPORTED_KEY` for a kind of key that TUF roles cannot use */
