@@ -25,9 +25,15 @@ function chosen(uri: ExecUri, keys: readonly PublicKey[]): PublicKey {
   const matching = key === undefined ? keys : keys.filter((one) => keyIdOf(one).startsWith(key));
   const [first] = matching;
   if (first === undefined)
-    throw new SigningError('KEY_NOT_FOUND', `${uri.text} holds ${idsOf(keys)}, not the key that the URI names`);
+    throw new SigningError(
+      'KEY_NOT_FOUND',
+      `${uri.text} holds ${idsOf(keys)}, not the key that the URI names`,
+    );
   if (matching.length > 1)
-    throw new SigningError('KEY_AMBIGUOUS', `${uri.text} holds ${idsOf(matching)}; say which with key=<key id>`);
+    throw new SigningError(
+      'KEY_AMBIGUOUS',
+      `${uri.text} holds ${idsOf(matching)}; say which with key=<key id>`,
+    );
   return first;
 }
 

@@ -1,8 +1,9 @@
-export { openSigner, parseKeyUri } from './backend.ts';
+export { generateKeyAt, openSigner, parseKeyUri } from './backend.ts';
 export type { Backend, BackendContext, BackendLoader, KeyUri, OpenOptions } from './backend.ts';
 export { defaultConfigFolder, defaultKeyFolder } from './config-folder.ts';
 export { SigningError } from './error.ts';
 export type { SigningErrorCode } from './error.ts';
+export { registerKey } from './held-key.ts';
 export { generateKey, importPem, importPkcs12, listKeys, showKey } from './key-file.ts';
 export type { KeyAlgorithm, NewKey } from './key-file.ts';
 export { parseKeyName } from './key-name.ts';

@@ -103,7 +103,7 @@ async function store(
 }
 
 /** Before anyone is asked for a passphrase. The write itself refuses again, for two at once. */
-async function requireFree({ keyFolder, name }: NewKey): Promise<void> {
+export async function requireFree({ keyFolder, name }: Pick<NewKey, 'keyFolder' | 'name'>): Promise<void> {
   const keyName = parseKeyName(name);
   const taken = await loadRecord(keyFolder, keyName).then(
     () => true,

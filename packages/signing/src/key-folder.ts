@@ -1,6 +1,6 @@
 /**
  * A folder of keys on disk. Each key is `<name>.pem`, private and encrypted, mode 0600, and `<name>.pub.json`, its public record. The
- * record claims the name; the private key, written last, completes it. Nothing is ever overwritten.
+ * record claims the name; the private key, written last, completes it. A key held elsewhere has a record alone. Nothing is ever overwritten.
  */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, rm, stat, type FileHandle } from 'node:fs/promises';
@@ -22,17 +22,23 @@ export function privateKeyPath(folder: string, name: KeyName): string {
  * Stores a new key, complete or not at all. @throws SigningError `KEY_EXISTS`, `PERMISSIONS`, `IO`
  */
 export async function saveKey(folder: string, record: KeyRecord, privateKeyPem: string): Promise<void> {
+  await saveRecord(folder, record);
   await wrapIo(`cannot write keys to ${folder}`, async () => {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await requirePrivateFolder(folder);
-    const recordPath = join(folder, record.name + recordSuffix);
-    await writeNew(folder, recordPath, 0o644, encodeKeyRecord(record));
     try {
       await writeNew(folder, privateKeyPath(folder, record.name), 0o600, privateKeyPem);
     } catch (error) {
-      await rm(recordPath, { force: true });
+      await rm(join(folder, record.name + recordSuffix), { force: true });
       throw error;
     }
+  });
+}
+
+/** Stores the record of a key that is held elsewhere. @throws SigningError `KEY_EXISTS`, `PERMISSIONS`, `IO` */
+export async function saveRecord(folder: string, record: KeyRecord): Promise<void> {
+  await wrapIo(`cannot write keys to ${folder}`, async () => {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await requirePrivateFolder(folder);
+    await writeNew(folder, join(folder, record.name + recordSuffix), 0o644, encodeKeyRecord(record));
   });
 }
 
