@@ -15,6 +15,17 @@ const sharedData =
     ? new URL('../../../shared/data/', import.meta.url)
     : pathToFileURL(`${process.env['MANDATE_TEST_SHARED_DATA']}/`);
 
+/** The PKCS #11 library of SoftHSM2, where distributions put it. */
+export function softhsmLibrary(): string | undefined {
+  return [
+    '/usr/lib/softhsm/libsofthsm2.so',
+    '/usr/lib64/softhsm/libsofthsm2.so',
+    '/usr/lib64/pkcs11/libsofthsm2.so',
+    '/opt/homebrew/lib/softhsm/libsofthsm2.so',
+    '/usr/local/lib/softhsm/libsofthsm2.so',
+  ].find((path) => existsSync(path));
+}
+
 interface NeedEntry {
   readonly met: () => boolean;
   readonly why: string;
@@ -45,6 +56,14 @@ const needsTable = {
     why: 'the program docker-registry is not installed',
   },
   openssl: { met: () => onPath('openssl'), why: 'the program openssl is not installed' },
+  softhsm2: {
+    met: () => onPath('softhsm2-util') && softhsmLibrary() !== undefined,
+    why: 'the token in software, softhsm2, is not installed',
+  },
+  moto: {
+    met: () => process.env['MANDATE_TEST_MOTO'] !== undefined,
+    why: 'MANDATE_TEST_MOTO names no moto_server program, which plays AWS KMS',
+  },
   skopeo: { met: () => onPath('skopeo'), why: 'the program skopeo is not installed' },
   caddy: { met: () => onPath('caddy'), why: 'the program caddy is not installed' },
   go: {

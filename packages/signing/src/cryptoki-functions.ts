@@ -1,5 +1,5 @@
 /** The functions of a PKCS #11 library, taken from its function list (PKCS #11 v2.40, section 3.4) and called on other threads. */
-import type { TypeObject } from 'koffi';
+import type { LibraryHandle, TypeObject } from 'koffi';
 import { SigningError } from './error.ts';
 
 /** A library answered with a return value other than CKR_OK. Never leaves this package: `explain` turns it into a `SigningError`. */
@@ -21,9 +21,9 @@ export type Ulong = number | bigint;
 
 export interface FunctionList {
   /** CK_RV. Structures are objects, memory is a `Uint8Array`, what comes back through a pointer is written to an array of one. */
-  value(name: FunctionName, ...args: readonly unknown[]): Promise<number>;
+  readonly value: (name: FunctionName, ...args: readonly unknown[]) => Promise<number>;
   /** @throws CryptokiError for anything but CKR_OK */
-  call(name: FunctionName, ...args: readonly unknown[]): Promise<void>;
+  readonly call: (name: FunctionName, ...args: readonly unknown[]) => Promise<void>;
   /** Bytes of a CK_ULONG. */
   readonly ulongBytes: number;
 }
@@ -49,6 +49,9 @@ const places = {
 export type FunctionName = keyof typeof places;
 
 const functionCount = 60;
+/** Stays for as long as the process: koffi unloads a library that nothing refers to, whatever still points into it. */
+const loaded = new Map<string, LibraryHandle>();
+
 /** @throws SigningError `UNSUPPORTED_BACKEND`, `SIGNER_UNREACHABLE` */
 export async function loadFunctionList(path: string): Promise<FunctionList> {
   const koffi = await import('koffi').catch((cause: unknown) => {
@@ -134,7 +137,7 @@ export async function loadFunctionList(path: string): Promise<FunctionList> {
   return { value, call, ulongBytes: koffi.sizeof('ulong') };
 }
 
-type ArgumentTypes = Parameters<import('koffi').LibraryHandle['func']>[3];
+type ArgumentTypes = Parameters<LibraryHandle['func']>[3];
 
 interface NativeFunction {
   async(...args: readonly unknown[]): void;
@@ -147,7 +150,9 @@ function readFunctionList(
 ): readonly unknown[] {
   try {
     const list: unknown[] = [null];
-    const get = koffi.load(path).func('C_GetFunctionList', 'ulong', [koffi.out(koffi.pointer('void *'))]);
+    const library = loaded.get(path) ?? koffi.load(path);
+    loaded.set(path, library);
+    const get = library.func('C_GetFunctionList', 'ulong', [koffi.out(koffi.pointer('void *'))]);
     const result = Number(get(list));
     if (result !== 0) throw new CryptokiError('C_GetFunctionList', result);
     return (koffi.decode(list[0], functionList) as { functions: unknown[] }).functions;
