@@ -115,6 +115,13 @@ describe('signing: pkcs11 backend', () => {
     }
   });
 
+  it('after a token lost its sessions one signature fails, and the next logs in anew', async () => {
+    const signer = await generate('lost');
+    await token.closeAllSessions();
+    await rejectsWith('SIGNER_UNREACHABLE', signer.sign(message));
+    assert.ok(signer.publicKey.verify(message, await signer.sign(message)));
+  });
+
   it('asks for the PIN once, says for what, and not at all for a token that is logged in to', async () => {
     await (await generate('pin')).close?.();
     const asked: PassphraseRequest[] = [];

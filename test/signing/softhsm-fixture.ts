@@ -19,6 +19,8 @@ export interface SoftToken {
   addToken(label: string): Promise<void>;
   /** Puts the private key of a PKCS#8 file on the token, with its public half. */
   importKey(pemFile: string, label: string, idHex: string): Promise<void>;
+  /** Ends every session of this process, as when a device is unplugged and put back. */
+  closeAllSessions(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -49,6 +51,15 @@ export async function startSoftToken(): Promise<SoftToken> {
     addToken,
     async importKey(pemFile, keyLabel, idHex) {
       await util('--import', pemFile, '--token', label, '--label', keyLabel, '--id', idHex, '--pin', pin);
+    },
+    async closeAllSessions() {
+      const { load } = await import('koffi');
+      const module = load(library);
+      const count = [8];
+      const slots = new BigUint64Array(8);
+      module.func('ulong C_GetSlotList(uchar present, void *slots, _Inout_ ulong *count)')(1, slots, count);
+      const close = module.func('ulong C_CloseAllSessions(ulong slot)');
+      for (const slot of slots.subarray(0, count[0])) close(slot);
     },
     async remove() {
       if (before === undefined) delete process.env['SOFTHSM2_CONF'];

@@ -51,9 +51,6 @@ const faults: ReadonlyMap<number, Fault> = new Map([
     fault('USER_PIN_NOT_INITIALIZED', 'SIGNER_REFUSED', 'set a PIN first, with the program of its maker'),
   ],
 ]);
-/** After these no session that was open is of use. */
-const sessionsGone = new Set([0x30, 0x32, 0xb0, 0xb3, 0xe0, 0x101, 0x190]);
-
 /** Anything that was thrown while a token was used, as a `SigningError` with the key's URI. */
 export function explain(error: unknown, uri: string): SigningError {
   if (error instanceof SigningError) return error;
@@ -66,8 +63,4 @@ export function explain(error: unknown, uri: string): SigningError {
     `${uri}: ${error.call} answered ${name}; ${known?.next ?? 'the documentation of the token says what that means'}`,
     { cause: error },
   );
-}
-
-export function losesSessions(error: unknown): boolean {
-  return error instanceof CryptokiError && sessionsGone.has(error.value);
 }

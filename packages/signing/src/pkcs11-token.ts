@@ -5,7 +5,7 @@
 import { CryptokiError, type Ulong } from './cryptoki-functions.ts';
 import { loadCryptoki, type Cryptoki, type TokenInfo } from './cryptoki.ts';
 import { SigningError } from './error.ts';
-import { explain, losesSessions } from './pkcs11-fault.ts';
+import { explain } from './pkcs11-fault.ts';
 import type { Pkcs11Uri } from './pkcs11-uri.ts';
 
 export interface Session {
@@ -101,14 +101,14 @@ export class Token {
     }
     this.#leased += 1;
     let session: Session | undefined;
-    let usable = true;
+    let usable = false;
     try {
       session = this.#idle.pop() ?? (await this.#openSession());
-      return await work(session);
-    } catch (error) {
-      usable = !losesSessions(error);
-      throw error;
+      const result = await work(session);
+      usable = true;
+      return result;
     } finally {
+      // What failed may have left its session in the middle of something, or have been the device itself.
       await this.#giveBack(session, usable);
     }
   }
