@@ -140,7 +140,11 @@ async function asked<T>(uri: AwskmsUri, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const { name, code } = (cause ?? {}) as { readonly name?: unknown; readonly code?: unknown };
+    const { name, code, message } = cause as { name?: unknown; code?: unknown; message?: unknown };
+    if (message === 'Region is missing')
+      throw new SigningError('MALFORMED', `${uri.text} names no region; add ?region= or set AWS_REGION`, {
+        cause,
+      });
     const [known, next] =
       faults.get(String(name)) ??
       (networkCodes.test(String(code))

@@ -61,7 +61,13 @@ export async function openSigner(nameOrUri: string, options: OpenOptions): Promi
   if (nameOrUri.includes(':')) return openUri(parseKeyUri(nameOrUri), options);
   await requirePrivateFolder(options.keyFolder);
   const record = await loadRecord(options.keyFolder, parseKeyName(nameOrUri));
-  return requireMatch(record, await openUri(parseKeyUri(record.heldIn), options));
+  const signer = await openUri(parseKeyUri(record.heldIn), options);
+  try {
+    return requireMatch(record, signer);
+  } catch (error) {
+    await signer.close?.();
+    throw error;
+  }
 }
 
 /** A record that names another key than the one it leads to would have a person sign with what they did not choose. */
