@@ -46,7 +46,7 @@ const places = {
   C_Sign: 43,
   C_GenerateKeyPair: 59,
 } as const;
-export type FunctionName = keyof typeof places;
+type FunctionName = keyof typeof places;
 
 const functionCount = 60;
 /** Stays for as long as the process: koffi unloads a library that nothing refers to, whatever still points into it. */
