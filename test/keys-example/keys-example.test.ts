@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FolderSource, MemoryStore, Updater, verify } from '@mandate/client';
 import { parseRoot, type Digest } from '@mandate/metadata';
-import { fixedPassphrase, openSigner } from '@mandate/signing';
+import { defaultConfig } from '@mandate/server';
+import { fixedPassphrase, listKeys, openSigner } from '@mandate/signing';
 
 const folder = fileURLToPath(new URL('../../keys-example/', import.meta.url));
 const names = ['example-release', 'example-org', 'example-ci'];
@@ -28,6 +29,11 @@ describe('keys-example', () => {
       assert.equal(signer.publicKey.verify(message, await signer.sign(message)), true);
     });
   }
+
+  it('the service knows every one of them', async () => {
+    const ids = (await listKeys(keyFolder)).map(({ keyId }) => keyId as string);
+    assert.deepEqual(new Set(ids), defaultConfig.exampleKeyIds);
+  });
 
   it('the metadata verifies, thresholds included', async () => {
     const root = parseRoot(readFileSync(join(folder, 'metadata', '1.root.json')));
