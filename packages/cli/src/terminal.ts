@@ -77,7 +77,7 @@ export function processTerminal(): Terminal {
       if (!interactive) return undefined;
       const { default: password } = await import('@inquirer/password');
       const ask = async (message: string): Promise<string> =>
-        password({ message, mask: '*' }, { output: stderr }).catch((cause: unknown) => {
+        password({ message, mask: false, toggleMask: false }, { output: stderr }).catch((cause: unknown) => {
           throw new CliError('NOT_CONFIRMED', 'stopped before a passphrase was given', { cause });
         });
       if (purpose !== 'create') return ask(`Passphrase of ${subject}:`);
