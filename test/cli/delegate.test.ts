@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { chmodSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { useWorld, type Person } from './world.ts';
 
 interface Status {
@@ -215,5 +218,37 @@ describe('cli: delegate and undelegate', () => {
     assert.deepEqual(left, ['targets']);
     assert.deepEqual((await alice.json<{ renewed: string[] }>('renew', tenant)).renewed, ['targets']);
     assert.deepEqual((await alice.json<{ renewed: string[] }>('renew', tenant)).renewed, []);
+  });
+
+  it('gives the purposes of the tenant other keys, and never takes them away', async () => {
+    await alice.do('delegate', tenant, 'distrust', '--key', 'team');
+    assert.equal((await role('distrust'))?.version, 2);
+    await alice.do('delegate', tenant, 'attest~scanner', '--key', 'team');
+    for (const purpose of ['distrust', 'tenants', 'policy', 'reserved'])
+      await alice.fails('USAGE', 'undelegate', tenant, purpose);
+    await alice.fails('USAGE', 'delegate', tenant, 'reserved', '--key', 'team');
+  });
+
+  it('renews what has expired, targets included', async () => {
+    await sign('a:1');
+    await alice.do('delegate', tenant, 'team/app', '--key', 'team', '--expires', '2s');
+    await setTimeout(2_500);
+    assert.equal(await code('a:1'), 'EXPIRED');
+    const { renewed } = await alice.json<{ renewed: string[] }>('renew', tenant);
+    assert.deepEqual(renewed.toSorted(), ['repo~team~app', 'targets']);
+    assert.equal(await code('a:1'), 'VERIFIED');
+  });
+
+  it('signs with keys that are files elsewhere', async () => {
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const pem = alice.file('ci.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    chmodSync(pem, 0o600);
+    await alice.do('delegate', tenant, 'team/app', '--key', `file:${pem}`);
+    const args = ['sign', '--tenant', tenant, '--name', 'team/app:1', alice.file('f', 'f')];
+    await alice.fails('NO_KEY', ...args);
+    await alice.do(...args, '--key', `file:${pem}`);
+    await alice.do('key', 'import', 'imported', pem);
+    await alice.do(...args);
+    assert.equal(await code('team/app:1', 'f'), 'VERIFIED');
   });
 });

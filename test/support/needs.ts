@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import type { Context } from 'mocha';
-import { onPath } from './program.ts';
+import { olderNode, onPath } from './program.ts';
 
 /** Beside the checkout, unless a work tree that lies elsewhere says where. */
 const sharedData =
@@ -54,6 +54,11 @@ const needsTable = {
   'docker-registry': {
     met: () => onPath('docker-registry'),
     why: 'the program docker-registry is not installed',
+  },
+  'older-node': {
+    met: () => olderNode() !== undefined,
+    why: 'no Node older than 24 is installed besides the one in node_modules',
+    mayBeAbsent: true,
   },
   openssl: { met: () => onPath('openssl'), why: 'the program openssl is not installed' },
   softhsm2: {

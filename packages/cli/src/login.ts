@@ -9,7 +9,7 @@ import type { ServiceLogin } from './service.ts';
 
 const fileName = 'logins.json';
 
-export interface Logins {
+interface Logins {
   /** The service that is meant where none is named. */
   readonly current: string | undefined;
   /** URL to token. */
@@ -30,7 +30,7 @@ export function parseServiceUrl(text: string): string {
 }
 
 /** @throws CliError CONFIGURATION */
-export async function loadLogins(context: Context): Promise<Logins> {
+async function loadLogins(context: Context): Promise<Logins> {
   const path = join(context.configFolder, fileName);
   let text: string;
   try {

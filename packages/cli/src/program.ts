@@ -8,12 +8,12 @@ import { failureOf } from './failure.ts';
 import { show, type Outcome } from './outcome.ts';
 
 /** What each command's module exports. */
-export interface CommandModule {
+interface CommandModule {
   register(program: Command, action: ActionWrapper): void;
 }
 
 /** What a command does, given its arguments and, last, its options. */
-export type Action = (context: Context, ...args: never[]) => Promise<Outcome>;
+type Action = (context: Context, ...args: never[]) => Promise<Outcome>;
 export type ActionWrapper = (action: Action) => (...args: unknown[]) => Promise<void>;
 
 const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {

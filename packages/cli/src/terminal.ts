@@ -5,6 +5,7 @@
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import type { PassphrasePrompt } from '@mandate/signing';
+import { CliError } from './error.ts';
 
 export interface Terminal {
   /** A person is there to ask. */
@@ -76,7 +77,9 @@ export function processTerminal(): Terminal {
       if (!interactive) return undefined;
       const { default: password } = await import('@inquirer/password');
       const ask = async (message: string): Promise<string> =>
-        password({ message, mask: '*' }, { output: stderr });
+        password({ message, mask: false, toggleMask: false }, { output: stderr }).catch((cause: unknown) => {
+          throw new CliError('NOT_CONFIRMED', 'stopped before a passphrase was given', { cause });
+        });
       if (purpose !== 'create') return ask(`Passphrase of ${subject}:`);
       for (;;) {
         const first = await ask(`New passphrase for ${subject}:`);

@@ -4,7 +4,11 @@ import { ServerError } from './error.ts';
 import type { TenantRegistry } from './tenant-registry.ts';
 
 /** Key ids of every key in keys-example/. */
-export const exampleKeyIds: ReadonlySet<string> = new Set<string>([]);
+export const exampleKeyIds: ReadonlySet<string> = new Set<string>([
+  '499136b8728de90deecf5ae0f9514316797da05075cd03a376cc1b144993790e',
+  'fec3d77f35f590d2d6b7fc3d0d274fa54bd1dca9316e7c173aec0e3b997ad2f6',
+  '074bc590fecd2713d28c13ddc714669f3d5ae66a2ec74c7dd4642419bd0a11ad',
+]);
 
 /** The keys that a file gives to other roles. */
 export function keyIdsOf(file: Root | Targets): ReadonlySet<string> {

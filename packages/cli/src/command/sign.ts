@@ -19,6 +19,7 @@ import {
 } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
+import type { Place } from '../signer/base.ts';
 import { changeContent } from '../signer/content.ts';
 import { publicationJson, signChange } from '../signer/session.ts';
 import { holderOfPath } from '../signer/walk.ts';
@@ -81,15 +82,16 @@ async function sign(context: Context, what: readonly string[], options: Options)
     trusted: first.trusted,
     options,
     async write(draft) {
-      const roles = new Set<string>();
-      for (const { entries } of signings) {
-        for (const [path, entry] of entries) {
-          const holder = await holderOfPath(draft, path);
-          roles.add(holder.role);
-          await changeContent(draft, holder, new Map([[path, entry]]));
-        }
+      const entries = signings.flatMap((signing) => [...signing.entries]);
+      const byHolder = new Map<string, { holder: Place; changes: Map<string, NewTarget> }>();
+      for (const [path, entry] of entries) {
+        const holder = await holderOfPath(draft, path);
+        const group = byHolder.get(holder.role) ?? { holder, changes: new Map<string, NewTarget>() };
+        byHolder.set(holder.role, group);
+        group.changes.set(path, entry);
       }
-      return { roles: [...roles] };
+      for (const { holder, changes } of byHolder.values()) await changeContent(draft, holder, changes);
+      return { roles: [...byHolder.keys()] };
     },
   });
   const { tenant } = first.trusted;

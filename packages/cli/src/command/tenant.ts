@@ -130,7 +130,11 @@ async function create(context: Context, name: string, options: CreateOptions): P
   const targets = await roleKeys(keyring, targetsNames, options.targetsThreshold);
   const service = new Service(await loginFor(context, options.service));
   const { onlineKeys: online } = await context.terminal.progress('asking for online keys', () =>
-    service.createTenant(tenant),
+    service.createTenant(tenant).catch((error: unknown) => {
+      if (!(error instanceof CliError) || error.code !== 'CONFLICT') throw error;
+      const next = `if it is yours: mandate trust add ${tenant} --url ${service.url} --genesis <digest>`;
+      throw new CliError('EXISTS', error.message, { cause: error, next });
+    }),
   );
   const now = context.now();
   const made = newTenant(

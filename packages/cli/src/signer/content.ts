@@ -124,7 +124,7 @@ async function split(draft: Draft, holder: Place, haveBits = 0): Promise<void> {
 }
 
 /** Gives a role bins with exactly this content. */
-export async function writeBins(
+async function writeBins(
   draft: Draft,
   holder: Place,
   bitLength: number,

@@ -6,8 +6,10 @@ import {
   contains,
   leafOf,
   matchesPattern,
+  ownRoles,
   parseScope,
   patternsOf,
+  reservedRole,
   roleOfScope,
   scopeOfRole,
   withBins,
@@ -96,6 +98,8 @@ export async function delegate(
   keys: RoleKeys,
 ): Promise<DelegationChange> {
   const place = below(from, roleOfScope(scope));
+  if (place.role === reservedRole)
+    throw new CliError('USAGE', `role ${reservedRole} stays with the keys of targets`, { role: place.role });
   const before = await draft.role(from);
   if (before.delegations?.named(place.role) !== undefined) {
     await rekey(draft, place, keys);
@@ -186,7 +190,8 @@ export async function undelegate(
 ): Promise<UndelegationChange> {
   const { from } = place;
   const scope = scopeOfRole(place.role);
-  if (from === undefined || scope === undefined) {
+  const isOwn = place.role === reservedRole || (ownRoles as readonly string[]).includes(place.role);
+  if (from === undefined || scope === undefined || isOwn) {
     throw new CliError('USAGE', `role ${place.role} cannot be taken back by itself`, { role: place.role });
   }
   const before = await entriesOf(draft, place, inScope(scope));

@@ -5,7 +5,7 @@
 import type { Delegation, KeySet, TargetFile } from '@mandate/metadata';
 import type { DraftFile } from './draft.ts';
 
-export interface FileDifference {
+interface FileDifference {
   readonly role: string;
   readonly versionBefore: number | undefined;
   readonly version: number;

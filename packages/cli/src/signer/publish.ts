@@ -48,7 +48,7 @@ export interface Published<Result> {
 }
 
 /** A pause that grows, of a random length, so that signers who met once do not meet again. */
-export function pauseMs(attempt: number, random: () => number = Math.random): number {
+function pauseMs(attempt: number, random: () => number = Math.random): number {
   return Math.min(longestPauseMs, firstPauseMs * 2 ** attempt) * (0.5 + random() / 2);
 }
 
