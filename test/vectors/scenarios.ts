@@ -99,7 +99,7 @@ class Stage {
     return this.timestamp().snapshot().roles('targets', ...(roles.length > 0 ? roles : ['repo~team~app']));
   }
 
-  expect(description: string, spec: string, expect: Expectation, asked: string | undefined = undefined): Scenario {
+  expect(description: string, spec: string, expect: Expectation, asked?: string): Scenario {
     return {
       description,
       spec,
