@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { matchesPattern, parseTargets, type JsonValue } from '@mandate/metadata';
+import { matchesPattern, parseTargets } from '@mandate/metadata';
 import { delegations, targetsFile } from './foreign-file.ts';
 import { refuses } from './refusal.ts';
 
@@ -140,7 +140,7 @@ describe('metadata: path patterns', () => {
 
   describe('in a hostile file of 4.9 MB', () => {
     const file = (paths: readonly string[]): Buffer =>
-      targetsFile({ delegations: delegations({ name: 'a', paths: paths as JsonValue }) });
+      targetsFile({ delegations: delegations({ name: 'a', paths: paths }) });
     const repeated = (pattern: string): string[] =>
       Array.from({ length: Math.floor(4_900_000 / (pattern.length + 3)) }, () => pattern);
 

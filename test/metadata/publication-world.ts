@@ -20,7 +20,6 @@ import {
   withoutTargets,
   withTargets,
   type JsonObject,
-  type JsonValue,
   type SubmittedFile,
   type TrustedMetadata,
 } from '@mandate/metadata';
@@ -245,7 +244,7 @@ const commands = [
             ? {}
             : { delegations: delegations ?? { keys: {}, roles: [] } };
         return withDelegation(
-          { ...rest, targets: {}, ...kept } as JsonObject,
+          { ...rest, targets: {}, ...kept },
           delegator,
           role,
           roleKeys(owner.keysOf(role)),

@@ -129,7 +129,7 @@ export class Tenancy {
   #signText(text: string, role: 'snapshot' | 'timestamp'): Uint8Array {
     const ids = [...(this.root?.roles[role].keys.keys() ?? [])];
     const signers = onlineKeys.filter(({ keyId }) => ids.includes(keyId));
-    const signatures = signers.map(({ keyId, sign }) => ({ keyId, sig: sign(Buffer.from(text)) }));
+    const signatures = signers.map((key) => ({ keyId: key.keyId, sig: key.sign(Buffer.from(text)) }));
     return encodeEnvelopeText(text, signatures);
   }
 }
