@@ -15,7 +15,9 @@ const mandate = join(top, 'packages/cli/bin/mandate.js');
 const budgetMs = 250;
 
 export async function processBench(_now: number, quick: boolean): Promise<Result[]> {
-  await run(process.execPath, [join(top, 'node_modules/typescript/bin/tsc'), '-b', 'packages/cli'], { cwd: top });
+  await run(process.execPath, [join(top, 'node_modules/typescript/bin/tsc'), '-b', 'packages/cli'], {
+    cwd: top,
+  });
   const service = await startService();
   const folder = mkdtempSync(join(tmpdir(), 'mandate-bench-'));
   const env = {

@@ -17,7 +17,6 @@ import {
   withDelegation,
   withTargets,
   type AcceptedPublication,
-  type Collected,
   type JsonObject,
   type KeyId,
   type ProposedFile,
@@ -40,7 +39,7 @@ class Ceremony {
 
   plan(): Promise<AcceptedPublication> {
     return planPublication(
-      assembleProposal(this.files, this.collected as Collected),
+      assembleProposal(this.files, this.collected),
       this.tenancy.current(),
       this.tenancy.now,
     );
