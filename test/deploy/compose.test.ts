@@ -82,7 +82,13 @@ describe('docker-compose.yml', () => {
 
   it('gives the service everything that it is configured by', () => {
     const { environment = {} } = service('mandate-1');
-    assert.deepEqual(Object.keys(environment).sort(), ['DATABASE_URL', 'HOST', 'MANDATE_DATA', 'PORT']);
+    assert.deepEqual(Object.keys(environment).sort(), [
+      'DATABASE_URL',
+      'HOST',
+      'MANDATE_OPERATOR_TOKEN',
+      'MANDATE_SEALING_KEY',
+      'PORT',
+    ]);
     assert.match(environment['DATABASE_URL'] ?? '', /@postgres:5432\/mandate$/);
   });
 
