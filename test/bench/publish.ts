@@ -95,8 +95,11 @@ async function createTenant(
   ]);
   for (const role of roles) {
     const empty = emptyRole(role, genesis, 1, expires);
-    files.set(role, signedBy(bitLength === undefined ? empty : withBins(empty, role, bitLength, own), key));
-    if (bitLength === undefined) continue;
+    if (bitLength === undefined || role !== 'org') {
+      files.set(role, signedBy(empty, key));
+      continue;
+    }
+    files.set(role, signedBy(withBins(empty, role, bitLength, own), key));
     for (let i = 0; i < 2 ** bitLength; i += 1) {
       const bin = binName({ bitLength, namePrefix: `bins~${role}` }, i);
       files.set(bin, signedBy(emptyRole(bin, genesis, 1, expires), key));
@@ -262,7 +265,7 @@ COMMIT;
 async function costAt(caller: Caller, size: number, rounds: number): Promise<number> {
   const perBin = 250;
   const bitLength = Math.max(2, Math.ceil(Math.log2(size / perBin)));
-  const tenant = await createTenant(caller, `size${size}`, ['org'], bitLength);
+  const tenant = await createTenant(caller, `size${size}`, ['reserved', 'org'], bitLength);
   const bins = Array.from({ length: 2 ** bitLength }, () => [] as string[]);
   for (let i = 0; i < size; i += 1) {
     const path = `team${i % 1000}/app/v${i}`;
