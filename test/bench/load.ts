@@ -2,6 +2,7 @@
 import { createHash, verify } from 'node:crypto';
 import { keyIdOf, matches, parseEnvelope, parseTargets, requireThreshold, sha256Of } from '@mandate/metadata';
 import { inTurns } from './measure.ts';
+import { otherClients, tufJsParse } from './others.ts';
 import { atMost, type Result } from './result.ts';
 import { delegating, newKey, roleWith, signedBy, year, type BenchKey } from './tenant.ts';
 
@@ -43,10 +44,17 @@ export async function loadBench(now: number): Promise<Result[]> {
   const role = (count: number) => signedBy(roleWith(paths(count), 'org', genesis, expires), key);
   const perTarget = (role(2000).length - role(1000).length) / 1000;
   const full = Math.floor(4_950_000 / perTarget);
-  const results = [await loadResult(`load a role file of 5 MB, ${full} targets`, role(full), key)];
-  const small = await loadResult(`load ${Math.floor(full / 10)} targets`, role(Math.floor(full / 10)), key);
-  const large = results[0] as Result;
-  results.push(small);
+  const largeName = `load a role file of 5 MB, ${full} targets`;
+  const smallName = `load ${Math.floor(full / 10)} targets`;
+  const large = await loadResult(largeName, role(full), key);
+  const small = await loadResult(smallName, role(Math.floor(full / 10)), key);
+  const keyHex = Buffer.from(key.keyObject.export({ format: 'jwk' }).x ?? '', 'base64url').toString('hex');
+  const results = [
+    large,
+    ...(await otherClients(largeName, role(full), keyHex, large.value)),
+    small,
+    tufJsParse(smallName, role(Math.floor(full / 10)), small.value),
+  ];
   results.push(
     atMost(1.5, {
       name: 'time per target, the 5 MB file against a tenth of it',
