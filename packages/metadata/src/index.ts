@@ -44,6 +44,7 @@ export {
   binPrefixOf,
   contains,
   covers,
+  heldScope,
   isWellNamed,
   leafOf,
   orderOf,

@@ -4,6 +4,7 @@
  */
 import {
   contains,
+  heldScope,
   leafOf,
   matchesPattern,
   ownRoles,
@@ -80,9 +81,9 @@ async function findPlace(draft: Draft, role: string, from: Place): Promise<Place
   if (role === from.role) return from;
   const { delegations } = await draft.role(from);
   if (delegations?.named(role) !== undefined) return below(from, role);
-  const scope = scopeOfRole(role);
+  const scope = heldScope(role);
   for (const { name } of delegations?.roles ?? []) {
-    const outer = scopeOfRole(name);
+    const outer = heldScope(name);
     if (scope === undefined || outer === undefined || !contains(outer, scope)) continue;
     const found = await findPlace(draft, role, below(from, name));
     if (found !== undefined) return found;
