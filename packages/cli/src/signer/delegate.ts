@@ -83,7 +83,8 @@ async function findPlace(draft: Draft, role: string, from: Place): Promise<Place
   const scope = scopeOfRole(role);
   for (const { name } of delegations?.roles ?? []) {
     const outer = scopeOfRole(name);
-    if (scope === undefined || outer === undefined || !contains(outer, scope)) continue;
+    const isBelow = scope !== undefined && outer !== undefined && contains(outer, scope);
+    if (!isBelow && leafOf(name) !== role) continue;
     const found = await findPlace(draft, role, below(from, name));
     if (found !== undefined) return found;
   }
