@@ -36,8 +36,9 @@ export class Group {
     return standingOf(member.accepted, (role) => this.versionOf(role));
   }
 
-  /** Whether the snapshot stays within what stock clients read, with this member. */
+  /** Whether the snapshot stays within what stock clients read, with this member: in roles and in bytes. */
   hasRoomFor(member: Member): boolean {
+    if (!this.#hasRoleRoomFor(member)) return false;
     let bytes = snapshotFrameBytes + (this.#head?.linesLength ?? 0) + this.#grown;
     for (const { name, file, version, digest } of member.accepted.roles) {
       const entry = { version, length: file.envelope.bytes.length, sha256: hexOf(digest) };
@@ -46,6 +47,18 @@ export class Group {
       if (before !== undefined) bytes -= snapshotEntry(name, before).length + 1;
     }
     return bytes <= limits.snapshotBytes;
+  }
+
+  /** The rules counted against the tenant alone; members before this one may have taken the room. */
+  #hasRoleRoomFor({ accepted }: Member): boolean {
+    const known = this.#head?.roles;
+    const added = accepted.roles.filter(
+      ({ name }) => !this.roles.has(name) && known?.has(name) !== true,
+    ).length;
+    if (added === 0) return true;
+    const grouped = [...this.roles.keys()].filter((name) => known?.has(name) !== true).length;
+    // The root is listed with the others.
+    return (known?.size ?? 0) + grouped + added <= limits.tenantRoles + 1;
   }
 
   add(member: Member): void {
