@@ -7,7 +7,14 @@ import { binName, type Delegation, type Delegations, type SuccinctBins } from '.
 import { sha256Of, type Digest } from './digest.ts';
 import { malformed, MetadataError } from './error.ts';
 import { limits } from './limits.ts';
-import { checkContent, checkPaths, requireKeys, requireLifetime, requireWireForm } from './role-rules.ts';
+import {
+  checkContent,
+  checkPaths,
+  requireFourRoles,
+  requireKeys,
+  requireLifetime,
+  requireWireForm,
+} from './role-rules.ts';
 import { parseRoot, type Root } from './root.ts';
 import { requireTenant, requireUnexpired, type Signed } from './signed.ts';
 import { parseTargets, type Targets } from './targets.ts';
@@ -113,10 +120,11 @@ class Check {
   }
 
   #takeRoot(bytes: Uint8Array): Root {
-    const next = parseRoot(bytes);
+    const next = inRole('root', () => parseRoot(bytes));
     const before = this.#root;
     requireWireForm(next.envelope, 'root');
     requireLifetime(next, 'root', this.#now);
+    requireFourRoles(next);
     if (next.profile === undefined) throw malformed('PROFILE', 'the root names no x-mandate-profile', 'root');
     for (const [name, keySet] of Object.entries(next.roles)) requireKeys(keySet, name);
     if (next.version !== (before?.version ?? 0) + 1) {
@@ -298,11 +306,11 @@ class Check {
 
   #take(role: string, bytes: Uint8Array, genesis: Digest): void {
     if (this.#submitted.has(role)) throw malformed('SHAPE', `role ${role} is submitted twice`, role);
-    const file = parseTargets(bytes);
+    const file = inRole(role, () => parseTargets(bytes));
     requireWireForm(file.envelope, role);
     requireTenant(file, genesis, role);
     requireLifetime(file, role, this.#now);
-    checkContent(file, role);
+    inRole(role, () => checkContent(file, role));
     this.#submitted.set(role, file);
   }
 
@@ -313,6 +321,17 @@ class Check {
     if (targets === undefined)
       throw malformed('DELEGATION', 'the first publication of a tenant brings targets', 'targets');
     requireThreshold(targets.file.envelope, root.roles.targets, 'targets');
+  }
+}
+
+/** Runs a parser, so that its refusal names the file: a publication may have thousands. */
+function inRole<T>(role: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof MetadataError) || error.role !== undefined) throw error;
+    const { code, reason, message } = error;
+    throw new MetadataError(code, reason, `role ${role}: ${message}`, { role, cause: error });
   }
 }
 

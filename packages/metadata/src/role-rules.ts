@@ -6,12 +6,13 @@ import { isAscii } from 'node:buffer';
 import { binName, binNumber, type SuccinctBins } from './delegation.ts';
 import { isWireForm, type Envelope } from './envelope.ts';
 import { malformed } from './error.ts';
-import type { JsonValue } from './json.ts';
+import type { JsonObject, JsonValue } from './json.ts';
 import { keyIdOf } from './key.ts';
 import { binPrefixOf, covers, heldScope, isWellNamed, orderOf, ownerOf, reservedRole } from './layout.ts';
 import { limits } from './limits.ts';
 import { parseTargetPath } from './name.ts';
 import { isWritablePattern } from './pattern.ts';
+import { topLevelRoles, type Root } from './root.ts';
 import { requireUnexpired, type Signed } from './signed.ts';
 import type { Targets } from './targets.ts';
 import { distinctKeys, type KeySet } from './threshold.ts';
@@ -42,6 +43,13 @@ export function requireLifetime(file: Signed, role: string, now: number): void {
     throw malformed('DATE', `role ${role}: expires in more than 20 years`, role);
   if (formatDate(file.expires) !== file.envelope.signed['expires'])
     throw malformed('DATE', `role ${role}: dates are written YYYY-MM-DDTHH:MM:SSZ`, role);
+}
+
+/** What a fifth role holds nobody checks, and stock clients refuse a root that has one. @throws MetadataError MALFORMED/SHAPE. */
+export function requireFourRoles({ envelope }: Root): void {
+  const names = Object.keys(envelope.signed['roles'] as JsonObject);
+  if (names.length !== topLevelRoles.length)
+    throw malformed('SHAPE', `a root names ${topLevelRoles.join(', ')} and no other role`, 'root');
 }
 
 /** @throws MetadataError MALFORMED/KEY, MALFORMED/SHAPE. */
