@@ -58,7 +58,8 @@ export function isInWireOrder(value: JsonValue, levels: number = limits.jsonDept
     return (value as readonly JsonValue[]).every((item) => isInWireOrder(item, levels - 1));
   const object = value as { readonly [member: string]: JsonValue };
   let last: string | undefined;
-  for (const name of Object.keys(object)) {
+  // What an object inherits cannot be in order with its own members, so it only costs the fast way.
+  for (const name in object) {
     if (last !== undefined && last >= name) return false;
     last = name;
     const inner = object[name] as JsonValue;

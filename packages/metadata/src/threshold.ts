@@ -97,10 +97,29 @@ export function parseKeySet(role: JsonObject, keys: ReadonlyMap<KeyId, PublicKey
     throw malformed('SHAPE', '"keyids" is a list of text');
   if (keyIds.length > 1 && new Set(keyIds).size !== keyIds.length)
     throw malformed('SHAPE', 'a key id is listed twice');
-  const own = new Map<KeyId, PublicKey>();
-  for (const keyId of keyIds as KeyId[]) {
-    const key = keys.get(keyId);
-    if (key !== undefined) own.set(keyId, key);
+  return new ListedKeySet(keyIds as KeyId[], keys, threshold);
+}
+
+/** Looks its keys up when first asked: of thousands of delegations a walk meets a few. */
+class ListedKeySet implements KeySet {
+  readonly threshold: number;
+  readonly #keyIds: readonly KeyId[];
+  readonly #all: ReadonlyMap<KeyId, PublicKey>;
+  #keys: ReadonlyMap<KeyId, PublicKey> | undefined;
+
+  constructor(keyIds: readonly KeyId[], all: ReadonlyMap<KeyId, PublicKey>, threshold: number) {
+    this.#keyIds = keyIds;
+    this.#all = all;
+    this.threshold = threshold;
   }
-  return { keys: own, threshold };
+
+  get keys(): ReadonlyMap<KeyId, PublicKey> {
+    this.#keys ??= new Map(
+      this.#keyIds.flatMap((keyId): [KeyId, PublicKey][] => {
+        const key = this.#all.get(keyId);
+        return key === undefined ? [] : [[keyId, key]];
+      }),
+    );
+    return this.#keys;
+  }
 }
