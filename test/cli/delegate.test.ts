@@ -202,7 +202,7 @@ describe('cli: delegate and undelegate', () => {
   });
 
   it('refuses scopes that are none', async () => {
-    for (const scope of ['*', 'Team/app', 'team/*', '../x', '', 'team//x', '**/x'])
+    for (const scope of ['*', 'all/**', 'Team/app', 'team/*', '../x', '', 'team//x', '**/x'])
       await alice.fails('USAGE', 'delegate', tenant, scope, '--key', 'team');
   });
 
@@ -218,6 +218,16 @@ describe('cli: delegate and undelegate', () => {
     assert.deepEqual(left, ['targets']);
     assert.deepEqual((await alice.json<{ renewed: string[] }>('renew', tenant)).renewed, ['targets']);
     assert.deepEqual((await alice.json<{ renewed: string[] }>('renew', tenant)).renewed, []);
+  });
+
+  it('leaves a role to the one that delegates it', async () => {
+    await alice.do('delegate', tenant, 'team/app', '--key', 'team', '--from', 'org');
+    const error = await alice.fails('EXISTS', 'delegate', tenant, 'team/app', '--key', 'team');
+    assert.equal(error.role, 'repo~team~app');
+    assert.equal(
+      (await alice.fails('EXISTS', 'delegate', tenant, 'all/**', '--key', 'team')).role,
+      'org~all',
+    );
   });
 
   it('gives the purposes of the tenant other keys, and never takes them away', async () => {

@@ -101,6 +101,7 @@ describe('cli: manners', () => {
     const token = readFileSync(world().tokenFile, 'utf8').trim();
     const unattended = world().person({ MANDATE_SERVICE: world().url, MANDATE_TOKEN: token });
     assert.deepEqual(await unattended.json('tenant', 'list'), { tenants: [] });
+    await unattended.fails('NOT_LOGGED_IN', 'tenant', 'list', '--service', 'http://127.0.0.1:9');
     const byFile = world().person({ MANDATE_TOKEN_FILE: world().tokenFile });
     assert.deepEqual(await byFile.json('tenant', 'list', '--service', world().url), { tenants: [] });
   });

@@ -102,14 +102,16 @@ export async function loginFor(context: Context, wanted: string | undefined): Pr
     });
   }
   const url = parseServiceUrl(named);
-  const token = (await tokenFromEnvironment(context)) ?? logins.tokens.get(url);
+  const token = (await tokenFromEnvironment(context, url)) ?? logins.tokens.get(url);
   if (token !== undefined) return { url, token };
   throw new CliError('NOT_LOGGED_IN', `there is no token for ${url}`, {
     next: `mandate login ${url} --token-file <file>`,
   });
 }
 
-async function tokenFromEnvironment({ env }: Context): Promise<string | undefined> {
+/** Where the environment names a service, its token goes to no other. */
+async function tokenFromEnvironment({ env }: Context, url: string): Promise<string | undefined> {
+  if (env['MANDATE_SERVICE'] && parseServiceUrl(env['MANDATE_SERVICE']) !== url) return undefined;
   if (env['MANDATE_TOKEN']) return env['MANDATE_TOKEN'];
   const path = env['MANDATE_TOKEN_FILE'];
   return path ? readToken(path) : undefined;

@@ -106,6 +106,7 @@ export async function delegate(
     await rekey(draft, place, keys);
     return { place, rekeyed: true, carried: new Map() };
   }
+  await requireFree(draft, place);
   const seen = await entriesOf(draft, from, inScope(scope), overlaps(scope));
   const own = await ownContent(draft, from);
   await draft.edit(from, (signed) => withDelegation(emptied(signed, own), from.role, place.role, keys));
@@ -117,6 +118,16 @@ export async function delegate(
   if (own !== undefined) await keepInLeaf(draft, from, own, carried);
   else await clearLeaf(draft, from, carried);
   return { place, rekeyed: false, carried };
+}
+
+/** A role name belongs to one delegator (DESIGN section 2). */
+async function requireFree(draft: Draft, { role }: Place): Promise<void> {
+  const holder = (await findPlace(draft, role, top))?.from?.role;
+  if (holder === undefined) return;
+  throw new CliError('EXISTS', `role ${role} belongs to ${holder}`, {
+    role,
+    next: `${holder} has to let go of it first, or delegate it from there: --from ${holder}`,
+  });
 }
 
 function asChanges(entries: ReadonlyMap<string, Entry>): Changes {

@@ -45,7 +45,7 @@ export async function signChange<Result>(
   const { trusted, options } = change;
   const login = await loginFor(
     context,
-    options.service ?? context.env['MANDATE_SERVICE'] ?? serviceOf(trusted),
+    options.service ?? (context.env['MANDATE_SERVICE'] || serviceOf(trusted)),
   );
   const keyring = keyringOf(context, options.key ?? [], change.alsoKeys);
   const tenant = await openTenant(context, trusted);
