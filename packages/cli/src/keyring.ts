@@ -33,6 +33,14 @@ export class Keyring {
     return signer;
   }
 
+  /** Lets go of tokens, sessions and connections. */
+  async close(): Promise<void> {
+    const opened = await Promise.allSettled(this.#opened.values());
+    for (const one of opened) {
+      if (one.status === 'fulfilled') await one.value.close?.();
+    }
+  }
+
   /** A public key by name or URI; a name is looked up without opening the private key. */
   async publicKey(nameOrUri: string): Promise<PublicKey> {
     if (nameOrUri.includes(':')) return (await this.open(nameOrUri)).publicKey;

@@ -80,7 +80,7 @@ export function processTerminal(): Terminal {
         password({ message, mask: false, toggleMask: false }, { output: stderr }).catch((cause: unknown) => {
           throw new CliError('NOT_CONFIRMED', 'stopped before a passphrase was given', { cause });
         });
-      if (purpose !== 'create') return ask(`Passphrase of ${subject}:`);
+      if (purpose !== 'create') return ask(`${purpose === 'pin' ? 'PIN' : 'Passphrase'} of ${subject}:`);
       for (;;) {
         const first = await ask(`New passphrase for ${subject}:`);
         if (first === (await ask('The same again:'))) return first;

@@ -2,10 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import {
   generateKey,
+  generateKeyAt,
   importPem,
   importPkcs12,
   listKeys,
   passphraseFrom,
+  registerKey,
   showKey,
   type KeyAlgorithm,
   type KeyRecord,
@@ -26,6 +28,7 @@ export function register(program: Command, action: ActionWrapper): void {
     .command('generate')
     .description('Make a key, kept in a file that a passphrase encrypts')
     .argument('<name>', 'what you will call it')
+    .option('--at <uri>', 'make it inside a token or cloud that can: pkcs11:..., awskms:...')
     .addOption(new Option('--algorithm <algorithm>', 'kind of key').choices(algorithms).default('ed25519'))
     .option('--json', 'print JSON')
     .addHelpText(
@@ -35,9 +38,9 @@ export function register(program: Command, action: ActionWrapper): void {
     .action(action(generate));
   key
     .command('import')
-    .description('Keep a private key from a PEM or PKCS#12 file')
+    .description('Keep a private key from a PEM or PKCS#12 file, or the name of one that is held elsewhere')
     .argument('<name>', 'what you will call it')
-    .argument('<file>', 'PEM, .p12 or .pfx')
+    .argument('<source>', 'PEM, .p12 or .pfx file; or a key URI: pkcs11:..., awskms:..., exec:...')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -92,9 +95,17 @@ function made(record: KeyRecord, verb: string): Outcome {
 async function generate(
   context: Context,
   name: string,
-  { algorithm }: { algorithm: KeyAlgorithm },
+  { algorithm, at }: { algorithm: KeyAlgorithm; at?: string },
 ): Promise<Outcome> {
   const { keyFolder, now } = context;
+  if (at !== undefined) {
+    const signer = await generateKeyAt(at, algorithm, { keyFolder, passphrase: passphrase(context) });
+    try {
+      return await keepRecord(context, name, signer.uri, 'made');
+    } finally {
+      await signer.close?.();
+    }
+  }
   const record = await generateKey({
     keyFolder,
     name,
@@ -105,8 +116,20 @@ async function generate(
   return made(record, 'made');
 }
 
+/** A key that stays where it is: only its public record is kept here. */
+async function keepRecord(context: Context, name: string, uri: string, verb: string): Promise<Outcome> {
+  const { keyFolder, now } = context;
+  const record = await registerKey({ keyFolder, name, uri, passphrase: passphrase(context), now: now() });
+  return {
+    ...made(record, verb),
+    hints: [`it stays where it is held, ${record.heldIn}; from here on ${name} opens it`],
+  };
+}
+
 async function importKey(context: Context, name: string, file: string): Promise<Outcome> {
   const { keyFolder, now } = context;
+  // A file may have a colon in its name; then it is written with a path.
+  if (/^[a-z][a-z0-9+.-]*:/.test(file)) return keepRecord(context, name, file, 'registered');
   const bytes = await readFile(file).catch((cause: unknown) => {
     throw new CliError('FILE', `${file} cannot be read`, { cause });
   });

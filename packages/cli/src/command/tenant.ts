@@ -9,7 +9,7 @@ import {
 import { signMetadata } from '@mandate/signing';
 import type { PublicationFile } from '@mandate/api';
 import { randomUUID } from 'node:crypto';
-import { withTenant, type TrustedTenant } from '@mandate/client';
+import { withTenant, type TrustConfig, type TrustedTenant } from '@mandate/client';
 import { approve, keySetText } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { formatExpiry, parseDuration } from '../duration.ts';
@@ -126,6 +126,27 @@ async function create(context: Context, name: string, options: CreateOptions): P
     });
   }
   const keyring = keyringOf(context, [...rootNames, ...targetsNames]);
+  try {
+    return await createWith(context, { tenant, prefixes, rootNames, targetsNames, known }, keyring, options);
+  } finally {
+    await keyring.close();
+  }
+}
+
+interface Creation {
+  readonly tenant: TenantPath;
+  readonly prefixes: readonly string[];
+  readonly rootNames: readonly string[];
+  readonly targetsNames: readonly string[];
+  readonly known: TrustConfig;
+}
+
+async function createWith(
+  context: Context,
+  { tenant, prefixes, rootNames, targetsNames, known }: Creation,
+  keyring: Keyring,
+  options: CreateOptions,
+): Promise<Outcome> {
   const root = await roleKeys(keyring, rootNames, options.rootThreshold);
   const targets = await roleKeys(keyring, targetsNames, options.targetsThreshold);
   const service = new Service(await loginFor(context, options.service));

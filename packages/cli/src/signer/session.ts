@@ -48,11 +48,25 @@ export async function signChange<Result>(
     options.service ?? (context.env['MANDATE_SERVICE'] || serviceOf(trusted)),
   );
   const keyring = keyringOf(context, options.key ?? [], change.alsoKeys);
+  try {
+    return await signWith(context, change, new Service(login), keyring);
+  } finally {
+    await keyring.close();
+  }
+}
+
+async function signWith<Result>(
+  context: Context,
+  change: Change<Result>,
+  service: Service,
+  keyring: Keyring,
+): Promise<Published<Result>> {
+  const { trusted, options } = change;
   const tenant = await openTenant(context, trusted);
   const names = await keyring.names();
   const published = await publish({
     tenant: trusted.tenant,
-    service: new Service(login),
+    service,
     keyring,
     base: () =>
       context.terminal.progress(`verifying ${trusted.tenant}`, () => verifiedBase(tenant, context.now())),
