@@ -33,7 +33,7 @@ export function parseHashes(value: JsonValue | undefined): Hashes {
     throw malformed('SHAPE', 'a sha512 is 128 lower-case hex digits');
   }
   // Checked where it stands: a role may list tens of thousands.
-  return value as Hashes;
+  return value;
 }
 
 export function parseMetaFile(value: JsonValue | undefined): MetaFile {
