@@ -32,8 +32,8 @@ export function parseHashes(value: JsonValue | undefined): Hashes {
   if (sha512 !== undefined && (typeof sha512 !== 'string' || !sha512Form.test(sha512))) {
     throw malformed('SHAPE', 'a sha512 is 128 lower-case hex digits');
   }
-  // Checked where it stands: a role may list tens of thousands.
-  return value;
+  if (sha256 === undefined) return { sha512: sha512 as string };
+  return sha512 === undefined ? { sha256 } : { sha256, sha512 };
 }
 
 export function parseMetaFile(value: JsonValue | undefined): MetaFile {
