@@ -1,6 +1,15 @@
 /** The table of endpoints under `/v1`: one source for the server's routes, a typed client and the OpenAPI document. */
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { ApiCode } from './code.ts';
+import {
+  addSignaturesRequestSchema,
+  createProposalRequestSchema,
+  proposalListSchema,
+  proposalProgressSchema,
+  proposalSchema,
+  proposalStates,
+  withdrawProposalRequestSchema,
+} from './proposal.ts';
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
 import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
 import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
@@ -10,6 +19,8 @@ export interface Endpoint {
   /** With `{parameter}` segments. */
   readonly path: string;
   readonly summary: string;
+  /** Parameters after `?`, all optional, as text. */
+  readonly query?: Readonly<Record<string, z.ZodType>>;
   readonly request?: z.ZodType;
   /** Body by status; null where there is none. */
   readonly responses: Readonly<Record<number, z.ZodType | null>>;
@@ -23,6 +34,11 @@ export type OperationId =
   | 'getTenant'
   | 'publish'
   | 'getPublication'
+  | 'propose'
+  | 'listProposals'
+  | 'getProposal'
+  | 'addSignatures'
+  | 'withdrawProposal'
   | 'createToken'
   | 'whoAmI'
   | 'deleteToken';
@@ -73,6 +89,55 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     summary: 'What became of a publication',
     responses: { 200: publicationSchema },
     refusals: ['NOT_FOUND'],
+  },
+  propose: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/proposals',
+    summary:
+      'Collect signatures for next versions of files; they go live together once every threshold is met',
+    request: createProposalRequestSchema,
+    responses: { 200: proposalProgressSchema, 201: proposalProgressSchema },
+    refusals: [
+      'NOT_FOUND',
+      'FORBIDDEN',
+      'MALFORMED',
+      'THRESHOLD_NOT_MET',
+      'EXPIRED',
+      'LIMIT_EXCEEDED',
+      'CONFLICT',
+      'TOO_LARGE',
+    ],
+  },
+  listProposals: {
+    method: 'GET',
+    path: '/v1/tenants/{slug}/proposals',
+    summary: 'Proposals of a tenant, newest first',
+    query: { state: z.enum(proposalStates), before: z.string().regex(/^[1-9][0-9]{0,8}$/) },
+    responses: { 200: proposalListSchema },
+    refusals: ['NOT_FOUND', 'MALFORMED'],
+  },
+  getProposal: {
+    method: 'GET',
+    path: '/v1/tenants/{slug}/proposals/{number}',
+    summary: 'A proposal with its files exactly as they are to be signed, its signatures, and who is missing',
+    responses: { 200: proposalSchema },
+    refusals: ['NOT_FOUND'],
+  },
+  addSignatures: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/proposals/{number}/signatures',
+    summary: 'Add signatures, all of them or none; the one that completes the proposal puts it live',
+    request: addSignaturesRequestSchema,
+    responses: { 200: proposalProgressSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN', 'MALFORMED', 'CONFLICT', 'TOO_LARGE'],
+  },
+  withdrawProposal: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/proposals/{number}/withdraw',
+    summary: 'Take a proposal back: who made it, or an owner',
+    request: withdrawProposalRequestSchema,
+    responses: { 200: proposalProgressSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN', 'MALFORMED', 'CONFLICT', 'TOO_LARGE'],
   },
   createToken: {
     method: 'POST',

@@ -4,6 +4,7 @@ export * from './endpoint.ts';
 export * from './limits.ts';
 export * from './openapi.ts';
 export * from './problem.ts';
+export * from './proposal.ts';
 export * from './publication.ts';
 export * from './tenant.ts';
 export * from './token.ts';

@@ -10,6 +10,23 @@ export const apiLimits = {
   publicationTargets: 256,
   /** One target file that the service stores: a policy, an anchor's root. */
   targetBytes: 1_048_576,
+  /** The body of a request with signatures for a proposal. */
+  signaturesBytes: 8_388_608,
+  /** Signatures in one request. */
+  proposalSignatures: 8_400,
+  /** One signature, hex digits. */
+  signatureLength: 4_096,
+  /** Text that goes with a proposal. */
+  messageLength: 2_000,
+  /** Proposals of a tenant that are open at a time. */
+  openProposals: 256,
+  /** Files of all open proposals of a tenant. */
+  openProposalBytes: 268_435_456,
+  /** How long a proposal collects signatures unless it says so, and at most. */
+  proposalDefaultSeconds: 1_209_600,
+  proposalSeconds: 31_622_400,
+  /** Proposals in one answer. */
+  proposalPage: 256,
   /** The label of a token. */
   labelLength: 100,
 } as const;

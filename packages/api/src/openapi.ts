@@ -2,6 +2,14 @@
 import { z } from 'zod';
 import { endpoints, type Endpoint } from './endpoint.ts';
 import { problemMediaType, problemSchema } from './problem.ts';
+import {
+  addSignaturesRequestSchema,
+  createProposalRequestSchema,
+  proposalListSchema,
+  proposalProgressSchema,
+  proposalSchema,
+  withdrawProposalRequestSchema,
+} from './proposal.ts';
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
 import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
 import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
@@ -16,6 +24,12 @@ const names = new Map<z.ZodType, string>([
   [tenantListSchema, 'TenantList'],
   [publicationRequestSchema, 'PublicationRequest'],
   [publicationSchema, 'Publication'],
+  [createProposalRequestSchema, 'CreateProposalRequest'],
+  [addSignaturesRequestSchema, 'AddSignaturesRequest'],
+  [withdrawProposalRequestSchema, 'WithdrawProposalRequest'],
+  [proposalListSchema, 'ProposalList'],
+  [proposalProgressSchema, 'ProposalProgress'],
+  [proposalSchema, 'Proposal'],
   [createTokenRequestSchema, 'CreateTokenRequest'],
   [createdTokenSchema, 'CreatedToken'],
   [tokenSchema, 'Token'],
@@ -36,12 +50,19 @@ function content(mediaType: string, schema: z.ZodType): JsonDocument {
 }
 
 function operation(operationId: string, endpoint: Endpoint): JsonDocument {
-  const parameters = [...endpoint.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
+  const inPath = [...endpoint.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
     name: match[1],
     in: 'path',
     required: true,
     schema: { type: 'string' },
   }));
+  const inQuery = Object.entries(endpoint.query ?? {}).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: false,
+    schema: jsonSchema(schema),
+  }));
+  const parameters = [...inPath, ...inQuery];
   const responses: Record<string, JsonDocument> = {};
   for (const [status, body] of Object.entries(endpoint.responses)) {
     responses[status] = { description: 'Done', ...(body === null ? {} : content('application/json', body)) };

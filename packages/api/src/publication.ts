@@ -30,16 +30,18 @@ export interface Publication {
   readonly versions: Readonly<Record<string, number>>;
 }
 
+export const targetSchema: z.ZodType<PublicationTarget> = z.strictObject({
+  path: z.string().min(1).max(1024),
+  content: z.base64(),
+});
+
 export const publicationRequestSchema: z.ZodType<PublicationRequest> = z.strictObject({
   id: z.uuid(),
   files: z
     .array(z.strictObject({ role: z.string().min(1).max(512), metadata: z.string().min(2) }))
     .min(1)
     .max(apiLimits.publicationFiles),
-  targets: z
-    .array(z.strictObject({ path: z.string().min(1).max(1024), content: z.base64() }))
-    .max(apiLimits.publicationTargets)
-    .exactOptional(),
+  targets: z.array(targetSchema).max(apiLimits.publicationTargets).exactOptional(),
 });
 
 export const publicationSchema: z.ZodType<Publication> = z.object({
