@@ -41,6 +41,8 @@ export interface ServerConfig {
   readonly leaseMs: number;
   /** Publications that share a snapshot and a timestamp, at most. */
   readonly groupSize: number;
+  /** How often proposals are looked at: what expired, what was overtaken, what is complete and not live yet. */
+  readonly proposalSweepMs: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -66,6 +68,7 @@ export const defaultConfig: ServerConfig = {
   stopTimeoutMs: 10_000,
   leaseMs: 3_000,
   groupSize: 64,
+  proposalSweepMs: 5_000,
   now: Date.now,
 };
 

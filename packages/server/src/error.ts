@@ -9,6 +9,7 @@ export type InternalCode =
   | 'LEASE_LOST' // another process became the leader of the tenant
   | 'ROLLED_BACK' // the database answered COMMIT with ROLLBACK
   | 'OUTCOME_UNKNOWN' // the connection broke while COMMIT was under way
+  | 'PROPOSAL_ENDED' // a proposal ended before the commit that was to put it live
   | 'STOPPING';
 
 export type ServerCode = ApiCode | InternalCode;

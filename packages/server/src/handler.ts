@@ -16,6 +16,8 @@ import { publicationOf } from './member.ts';
 import { createOnlineKeys, onlineKeysOf } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
 import type { Database } from './sql/connection.ts';
+import type { ProposalBook } from './proposal-book.ts';
+import { createProposalHandlers } from './proposal-handler.ts';
 import { findPublications } from './sql/publication.ts';
 import {
   findTenant,
@@ -37,6 +39,7 @@ export interface HandlerContext {
   readonly registry: TenantRegistry;
   readonly files: RoleFiles;
   readonly tokens: TokenReader;
+  readonly book: ProposalBook;
   /** A publication is answered within it, one way or the other. */
   readonly publicationTimeoutMs: number;
   readonly rules: SubmissionRules;
@@ -77,6 +80,8 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
   }
 
   return {
+    ...createProposalHandlers({ database, book: context.book, readable }),
+
     async createTenant({ caller, message }) {
       if (!caller.operator) throw new ServerError('FORBIDDEN', 'only an operator creates tenants');
       const request = await readJson(message, createTenantRequestSchema, apiLimits.bodyBytes);

@@ -71,6 +71,7 @@ export async function buildHead(
       action: 'publish',
       actor: member.actor,
       publication: member.id,
+      ...(member.proposal === undefined ? {} : { proposal: member.proposal }),
       digest: Buffer.from(member.digest).toString('hex'),
       versions: publications[i]?.versions,
       snapshot: named.version,

@@ -17,6 +17,8 @@ export interface Member {
   readonly digest: Uint8Array;
   /** Token id, for the audit. */
   readonly actor: string;
+  /** Number of the proposal that this is the end of. */
+  readonly proposal?: number;
   readonly files: readonly SubmittedFile[];
   readonly targets: readonly NewTarget[];
   readonly accepted: AcceptedPublication;
@@ -46,8 +48,8 @@ export function standingOf(accepted: AcceptedPublication, versionOf: (role: stri
 }
 
 /** The versions that a next attempt of these files builds on. */
-function currentVersions(
-  files: readonly SubmittedFile[],
+export function currentVersions(
+  files: readonly { readonly role: string }[],
   head: TenantHead | undefined,
 ): { snapshotVersion: number; timestampVersion: number; versions: Record<string, number> } {
   return {

@@ -64,6 +64,7 @@ const outside = {
   LEASE_LOST: 'UNAVAILABLE',
   ROLLED_BACK: 'UNAVAILABLE',
   OUTCOME_UNKNOWN: 'UNAVAILABLE',
+  PROPOSAL_ENDED: 'CONFLICT',
   STOPPING: 'UNAVAILABLE',
 } as const satisfies Record<InternalCode, ApiCode>;
 

@@ -12,6 +12,10 @@ import { createHandlers } from './handler.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { problemOf } from './problem.ts';
+import { ProposalBook } from './proposal-book.ts';
+import { ProposalPlans } from './proposal-plan.ts';
+import { ProposalPublisher } from './proposal-publisher.ts';
+import { ProposalSweeper } from './proposal-sweeper.ts';
 import { Renewal } from './renewal.ts';
 import { resealOnlineKeys } from './reseal.ts';
 import { RoleFiles } from './role-file.ts';
@@ -140,6 +144,19 @@ async function run(
     now,
     onTrouble: (error) => trouble('renewal', error),
   });
+  const publicationTimeoutMs = config.requestTimeoutMs / 2;
+  const plans = new ProposalPlans(database, config, config.cacheBytes / 4);
+  const publisher = new ProposalPublisher({ database, plans, rules: config, publicationTimeoutMs });
+  const proposalTrouble = (error: unknown): void => trouble('proposal', error);
+  const book = new ProposalBook({ database, plans, publisher, rules: config, onTrouble: proposalTrouble });
+  const sweeper = new ProposalSweeper({
+    database,
+    registry,
+    publisher,
+    everyMs: config.proposalSweepMs,
+    now,
+    onTrouble: proposalTrouble,
+  });
   let stopping = false;
   const app = createApp({
     handlers: createHandlers({
@@ -148,7 +165,8 @@ async function run(
       registry,
       files,
       tokens,
-      publicationTimeoutMs: config.requestTimeoutMs / 2,
+      book,
+      publicationTimeoutMs,
       rules: config,
       now,
     }),
@@ -187,6 +205,7 @@ async function run(
   server.maxHeadersCount = maxHeaders;
   await listen(server, config);
   void renewal.run();
+  void sweeper.run();
   const { port } = server.address() as AddressInfo;
   const url =
     config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
@@ -200,7 +219,8 @@ async function run(
       stopping = true;
       await renewal.stop();
       await stop(server, config.stopTimeoutMs);
-      await Promise.race([registry.idle(), sleep(config.stopTimeoutMs, undefined, { ref: false })]);
+      const idle = sweeper.stop().then(() => registry.idle());
+      await Promise.race([idle, sleep(config.stopTimeoutMs, undefined, { ref: false })]);
       store.close();
       metrics.close();
       await database.close();

@@ -6,6 +6,7 @@ import {
   hexOf,
   MetadataError,
   parseTargetPath,
+  planPublication,
   sha256Of,
   type AcceptedPublication,
   type SubmittedFile,
@@ -26,14 +27,23 @@ export interface Submission {
 /** @throws ServerError or MetadataError for a target file that is too large or has a path that we do not write. */
 export function parseSubmission(request: PublicationRequest): Submission {
   const files = request.files.map(({ role, metadata }) => ({ role, bytes: Buffer.from(metadata) }));
-  const targets = (request.targets ?? []).map(({ path, content }) => {
+  const targets = parseTargetFiles(request.targets);
+  return { id: request.id.toLowerCase(), digest: digestOf(files, targets), files, targets };
+}
+
+/** @throws ServerError or MetadataError for one that is too large or has a path that we do not write. */
+export function parseTargetFiles(targets: PublicationRequest['targets']): NewTarget[] {
+  return (targets ?? []).map(({ path, content }) => {
     const bytes = Buffer.from(content, 'base64');
     if (bytes.length > apiLimits.targetBytes) {
       throw new ServerError('LIMIT_EXCEEDED', `target ${path}: over ${apiLimits.targetBytes} bytes`);
     }
-    return { path: parseTargetPath(path), sha256: hexOf(sha256Of(bytes)), bytes };
+    return targetOf(parseTargetPath(path), bytes);
   });
-  return { id: request.id.toLowerCase(), digest: digestOf(files, targets), files, targets };
+}
+
+export function targetOf(path: string, bytes: Uint8Array): NewTarget {
+  return { path, sha256: hexOf(sha256Of(bytes)), bytes };
 }
 
 /** Over names and contents in the order sent, lengths first, so that no two submissions look alike. */
@@ -75,14 +85,32 @@ export interface SubmissionRules {
  *
  * @throws MetadataError or ServerError; CONFLICT where a version does not follow the current one.
  */
-export async function checkSubmission(
+export function checkSubmission(
+  tenant: Tenant,
+  submission: Pick<Submission, 'files' | 'targets'>,
+  rules: SubmissionRules,
+): Promise<AcceptedPublication> {
+  return judge(checkPublication, tenant, submission, rules);
+}
+
+/** As `checkSubmission`, whatever is signed so far. */
+export function planSubmission(
+  tenant: Tenant,
+  submission: Pick<Submission, 'files' | 'targets'>,
+  rules: SubmissionRules,
+): Promise<AcceptedPublication> {
+  return judge(planPublication, tenant, submission, rules);
+}
+
+async function judge(
+  rule: typeof checkPublication,
   tenant: Tenant,
   submission: Pick<Submission, 'files' | 'targets'>,
   rules: SubmissionRules,
 ): Promise<AcceptedPublication> {
   let accepted: AcceptedPublication;
   try {
-    accepted = await checkPublication(submission.files, await tenant.current(), rules.now());
+    accepted = await rule(submission.files, await tenant.current(), rules.now());
   } catch (error) {
     if (error instanceof MetadataError && error.reason === 'VERSION') {
       throw lostRace(submission, tenant.head, error.role);

@@ -10,9 +10,17 @@ import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
 import { lostRace, repeated, type Member, type Outcome } from './member.ts';
 import type { RoleFiles } from './role-file.ts';
-import { inOrder, isOutage, isUniqueViolation, transaction, type Database } from './sql/connection.ts';
+import {
+  inOrder,
+  isOutage,
+  isUniqueViolation,
+  transaction,
+  type Database,
+  type Queryable,
+} from './sql/connection.ts';
 import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
+import { openNumbers, publishProposals } from './sql/proposal.ts';
 import { findPublications, insertHead, insertRare } from './sql/publication.ts';
 import { TenantHead } from './tenant-head.ts';
 import type { Tenant } from './tenant.ts';
@@ -153,6 +161,10 @@ export class TenantWriter {
       } catch (error) {
         // Back to where they were. Those that did go live after all are found by their ids.
         this.#queue.putBack(group.members);
+        if (hasCode(error, 'PROPOSAL_ENDED')) {
+          await this.#answerEnded(group.members);
+          continue;
+        }
         if (isUsedId(error)) {
           await this.#answerUsedIds(group.members);
           continue;
@@ -258,6 +270,15 @@ export class TenantWriter {
     }
   }
 
+  /** Members whose proposal was withdrawn or ended otherwise while they waited. */
+  async #answerEnded(members: readonly Member[]): Promise<void> {
+    const numbers = members.flatMap(({ proposal }) => proposal ?? []);
+    const open = new Set(await openNumbers(this.#context.database, this.#tenant.id, numbers));
+    const ended = members.filter(({ proposal }) => proposal !== undefined && !open.has(proposal));
+    for (const member of this.#queue.takeIds(new Set(ended.map(({ id }) => id))))
+      member.reject(endedProposal());
+  }
+
   /** Signs and commits. Returns whether the lease is still ours. */
   async #publish(group: Group, lease: Lease): Promise<boolean> {
     const { database, settings, files } = this.#context;
@@ -279,6 +300,7 @@ export class TenantWriter {
         (): Promise<boolean | void> => passFence(client, fence),
         () => insertHead(client, built.next),
         () => insertRare(client, built.next),
+        () => endProposals(client, this.#tenant.id, group, now),
       ]);
       return stillOurs === true;
     });
@@ -340,6 +362,18 @@ function isPassing(error: unknown): boolean {
 
 function isUsedId(error: unknown): boolean {
   return isUniqueViolation(error, 'publication_pkey');
+}
+
+/** What is live is published, and the other way round: both in one commit. */
+async function endProposals(client: Queryable, tenantId: number, group: Group, now: number): Promise<void> {
+  const numbers = group.members.flatMap(({ proposal }) => proposal ?? []);
+  if (numbers.length === 0) return;
+  if ((await publishProposals(client, tenantId, numbers, now)) === numbers.length) return;
+  throw new ServerError('PROPOSAL_ENDED', 'a proposal of the group is not open any more');
+}
+
+function endedProposal(): ServerError {
+  return new ServerError('CONFLICT', 'the proposal ended before it could go live');
 }
 
 function usedId(): ServerError {

@@ -1,0 +1,347 @@
+/**
+ * The proposals of all tenants: making, signing and withdrawing them. Everything is verified first, with no lock held;
+ * then one short transaction looks at the state again and writes.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  apiLimits,
+  type CreateProposalRequest,
+  type Proposal,
+  type ProposalProgress,
+  type ProposalSignature,
+} from '@mandate/api';
+import {
+  hexOf,
+  proposalDigest,
+  requireSignature,
+  type AcceptedPublication,
+  type KeyId,
+  type ProposedFile,
+} from '@mandate/metadata';
+import { hasCode, ServerError } from './error.ts';
+import { progressOf, proposalOf, signedOf, tooLate } from './proposal-answer.ts';
+import { countSignatures, isComplete } from './proposal-count.ts';
+import { planNow, type ProposalPlans } from './proposal-plan.ts';
+import type { ProposalPublisher } from './proposal-publisher.ts';
+import { transaction, type Database, type Queryable } from './sql/connection.ts';
+import { insertProposal, lockOpenProposals } from './sql/proposal-insert.ts';
+import { expireProposals, movedProposals } from './sql/proposal-sweep.ts';
+import {
+  endProposal,
+  findPublished,
+  insertSignatures,
+  linkSuccessor,
+  lockProposal,
+  readProposal,
+  readSignatures,
+  setComplete,
+  type NewSignature,
+  type ProposalRow,
+} from './sql/proposal.ts';
+import { parseTargetFiles, type SubmissionRules } from './submission.ts';
+import type { OpenTenant } from './tenant-registry.ts';
+
+/** Who changes a proposal. */
+export interface Actor {
+  readonly tokenId: string;
+  /** May end the proposals of others. */
+  readonly owner: boolean;
+}
+
+export interface BookContext {
+  readonly database: Database;
+  readonly plans: ProposalPlans;
+  readonly publisher: ProposalPublisher;
+  readonly rules: SubmissionRules;
+  /** A proposal was complete, and could not be put live now. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+export class ProposalBook {
+  readonly #context: BookContext;
+
+  constructor(context: BookContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Makes a proposal, or joins the open one with the same files. Returns its number.
+   *
+   * @throws MetadataError or ServerError, and nothing is stored.
+   */
+  async propose(
+    open: OpenTenant,
+    actor: Actor,
+    request: CreateProposalRequest,
+  ): Promise<{ number: number; fresh: boolean }> {
+    const { database, rules } = this.#context;
+    const { tenant } = open;
+    const now = rules.now();
+    const files = parseFiles(request);
+    const targets = parseTargetFiles(request.targets);
+    const digest = Buffer.from(hexOf(proposalDigest(files)), 'hex');
+    await tenant.catchUp();
+    await expireProposals(database, tenant.id, now);
+    let plan: { planned: AcceptedPublication; serial: number };
+    try {
+      plan = await planNow(tenant, { files: files.map((file) => ({ ...file, version: 0 })), targets }, rules);
+    } catch (error) {
+      // The same proposal again, some time after it went live: its versions are the past by now.
+      const number = hasCode(error, 'CONFLICT')
+        ? await findPublished(database, tenant.id, digest)
+        : undefined;
+      if (number === undefined) throw error;
+      return { number, fresh: false };
+    }
+    const { planned, serial } = plan;
+    const signatures = verify(planned, request.signatures ?? [], new Map());
+    const versions = new Map(planned.requirements.map(({ role, file }) => [role, file.version]));
+    const bytes =
+      files.reduce((sum, { signedText }) => sum + Buffer.byteLength(signedText), 0) +
+      targets.reduce((sum, target) => sum + target.bytes.length, 0);
+    const seconds = request.expiresInSeconds ?? apiLimits.proposalDefaultSeconds;
+    const made = await transaction(database, async (client) => {
+      const held = await lockOpenProposals(client, tenant.id, digest);
+      const number = held.same ?? held.next;
+      if (held.same === null) {
+        requireRoom(held.count, held.bytes + bytes);
+        await insertProposal(client, number, {
+          tenantId: tenant.id,
+          digest,
+          message: request.message,
+          createdBy: actor.tokenId,
+          createdMs: now,
+          expiresMs: now + seconds * 1000,
+          bytes,
+          publicationId: randomUUID(),
+          reliedOn: planned.reliedOn,
+          serial,
+          supersedes: request.supersedes,
+          files: files.map((file) => ({ ...file, version: versions.get(file.role) ?? 0 })),
+          targets,
+        });
+      }
+      if (request.supersedes !== undefined && request.supersedes !== number) {
+        await supersede(client, tenant.id, request.supersedes, number, actor, now);
+      }
+      const complete = await this.#add(client, tenant.id, number, planned, signatures, actor.tokenId, now);
+      return { number, fresh: held.same === null, complete };
+    });
+    if (made.complete) await this.#publish(open, made.number);
+    return made;
+  }
+
+  /**
+   * Adds signatures, all or none. Those that are there already are a success, whatever became of the proposal.
+   *
+   * @throws MetadataError naming role and key; ServerError CONFLICT where the proposal has ended.
+   */
+  async sign(
+    open: OpenTenant,
+    number: number,
+    tokenId: string,
+    wanted: readonly ProposalSignature[],
+  ): Promise<void> {
+    const { database, publisher, rules } = this.#context;
+    const { tenant } = open;
+    const stored = await readSignatures(database, tenant.id, number);
+    const known = new Map(stored.map(({ role, keyId, sig }) => [`${role} ${keyId}`, sig.toString('hex')]));
+    if (wanted.every(({ role, keyId, sig }) => known.get(`${role} ${keyId}`) === sig.toLowerCase())) return;
+    await expireProposals(database, tenant.id, rules.now());
+    await this.#requireOpen(tenant.id, number);
+    const plan = await publisher.review(open, number);
+    if (plan === undefined) throw tooLate(await this.#row(tenant.id, number));
+    const signatures = verify(plan.planned, wanted, known);
+    const now = rules.now();
+    const complete = await transaction(database, async (client) => {
+      const row = await lockProposal(client, tenant.id, number);
+      if (row?.state !== 'open') return undefined;
+      if (row.completeMs === null && row.expiresMs <= now) return undefined;
+      return this.#add(client, tenant.id, number, plan.planned, signatures, tokenId, now);
+    });
+    if (complete === undefined) {
+      await expireProposals(database, tenant.id, rules.now());
+      throw tooLate(await this.#row(tenant.id, number));
+    }
+    if (complete) await this.#publish(open, number);
+  }
+
+  /** @throws ServerError FORBIDDEN; CONFLICT where it is complete or has ended otherwise. */
+  async withdraw(
+    { tenant }: OpenTenant,
+    number: number,
+    actor: Actor,
+    reason: string | undefined,
+  ): Promise<void> {
+    const { database, rules } = this.#context;
+    await expireProposals(database, tenant.id, rules.now());
+    const done = await transaction(database, async (client) => {
+      const row = await lockProposal(client, tenant.id, number);
+      if (row === undefined) return true;
+      requireOwn(number, row.createdBy, actor);
+      if (row.state === 'withdrawn') return true;
+      if (row.state !== 'open' || row.completeMs !== null) return false;
+      const ending = { state: 'withdrawn', actor: actor.tokenId, reason } as const;
+      await endProposal(client, tenant.id, number, ending, rules.now());
+      return true;
+    });
+    if (!done) throw tooLate(await this.#row(tenant.id, number));
+  }
+
+  /** Looks at what time and other publications did to the open proposals of a tenant. */
+  async refresh(open: OpenTenant): Promise<void> {
+    const { database, publisher, rules } = this.#context;
+    await expireProposals(database, open.tenant.id, rules.now());
+    const moved = await movedProposals(database, open.tenant.id, apiLimits.openProposals);
+    for (const { number } of moved) await publisher.review(open, number);
+  }
+
+  /** Undefined where there is no such proposal. */
+  async progress(open: OpenTenant, number: number): Promise<ProposalProgress | undefined> {
+    const found = await this.#look(open, number);
+    return found && progressOf(found.row, found.requirements);
+  }
+
+  /** Undefined where there is no such proposal. */
+  async show(open: OpenTenant, number: number): Promise<Proposal | undefined> {
+    const found = await this.#look(open, number);
+    if (found === undefined) return undefined;
+    const content = await this.#context.plans.content(open.tenant, number);
+    const signatures = await readSignatures(this.#context.database, open.tenant.id, number);
+    return proposalOf(found.row, found.requirements, content, signatures);
+  }
+
+  async #look(
+    open: OpenTenant,
+    number: number,
+  ): Promise<{ row: ProposalRow; requirements: ReturnType<typeof countSignatures> } | undefined> {
+    const { database, publisher, rules } = this.#context;
+    await expireProposals(database, open.tenant.id, rules.now());
+    let row = await readProposal(database, open.tenant.id, number);
+    if (row === undefined) return undefined;
+    const plan = row.state === 'open' ? await publisher.review(open, number) : undefined;
+    if (row.state === 'open') row = await this.#row(open.tenant.id, number);
+    const requirements =
+      plan === undefined || row.state !== 'open' ? [] : countSignatures(plan.planned, signedOf(row));
+    return { row, requirements };
+  }
+
+  async #row(tenantId: number, number: number): Promise<ProposalRow> {
+    const row = await readProposal(this.#context.database, tenantId, number);
+    if (row === undefined) throw noProposal();
+    return row;
+  }
+
+  async #requireOpen(tenantId: number, number: number): Promise<void> {
+    const row = await this.#row(tenantId, number);
+    if (row.state !== 'open') throw tooLate(row);
+  }
+
+  /** Behind a lock of the proposal. Returns whether every threshold is met with them. */
+  async #add(
+    client: Queryable,
+    tenantId: number,
+    number: number,
+    planned: AcceptedPublication,
+    signatures: readonly NewSignature[],
+    tokenId: string,
+    now: number,
+  ): Promise<boolean> {
+    const signed = await insertSignatures(client, tenantId, number, signatures, tokenId, now);
+    if (!isComplete(planned, signed)) return false;
+    await setComplete(client, tenantId, number, now);
+    return true;
+  }
+
+  /** The signatures are stored: whatever happens here, the answer is how the proposal stands. */
+  async #publish(open: OpenTenant, number: number): Promise<void> {
+    try {
+      await this.#context.publisher.settle(open, number);
+    } catch (error) {
+      this.#context.onTrouble(error);
+    }
+  }
+}
+
+function parseFiles({ files }: CreateProposalRequest): ProposedFile[] {
+  const seen = new Set<string>();
+  return files.map(({ role, signed }) => {
+    // Two roots in a row would need signatures of their own each.
+    if (seen.has(role)) throw twice(`role ${role} is proposed twice; propose one step`, role);
+    seen.add(role);
+    // As it will be in the database and in the file: a lone surrogate is none there.
+    return { role, signedText: Buffer.from(signed).toString() };
+  });
+}
+
+/** @param known signatures that were verified before: hex by role and key id */
+function verify(
+  planned: AcceptedPublication,
+  wanted: readonly ProposalSignature[],
+  known: ReadonlyMap<string, string>,
+): NewSignature[] {
+  const taken = new Map<string, NewSignature>();
+  for (const { role, keyId, sig } of wanted) {
+    const name = `${role} ${keyId}`;
+    if (known.get(name) === sig.toLowerCase()) continue;
+    if (taken.has(name)) throw twice(`role ${role}: two signatures of key ${keyId}`, role);
+    taken.set(name, { role, keyId: keyId as KeyId, sig: Buffer.from(sig, 'hex') });
+  }
+  for (const signature of taken.values()) requireSignature(planned, signature.role, signature);
+  return [...taken.values()];
+}
+
+function twice(message: string, role: string): ServerError {
+  return new ServerError('MALFORMED', message, { role });
+}
+
+function requireRoom(count: number, bytes: number): void {
+  if (count < apiLimits.openProposals && bytes <= apiLimits.openProposalBytes) return;
+  throw new ServerError(
+    'LIMIT_EXCEEDED',
+    `a tenant has at most ${apiLimits.openProposals} open proposals of ${apiLimits.openProposalBytes} bytes together; ` +
+      'withdraw those that nobody will sign',
+  );
+}
+
+function requireOwn(number: number, createdBy: string, actor: Actor): void {
+  if (actor.owner || createdBy === actor.tokenId) return;
+  throw new ServerError(
+    'FORBIDDEN',
+    `proposal ${number} is somebody else's; only who made it and owners of the tenant end it`,
+  );
+}
+
+/** Ends the old one where it is still open, and names its successor. */
+async function supersede(
+  client: Queryable,
+  tenantId: number,
+  old: number,
+  successor: number,
+  actor: Actor,
+  now: number,
+): Promise<void> {
+  const row = await lockProposal(client, tenantId, old);
+  if (row === undefined) {
+    throw new ServerError('CONFLICT', `there is no proposal ${old} to take the place of`);
+  }
+  if (row.supersededBy === successor) return;
+  if (row.state === 'open' && row.completeMs === null) {
+    requireOwn(old, row.createdBy, actor);
+    const ending = { state: 'superseded', actor: actor.tokenId, supersededBy: successor } as const;
+    await endProposal(client, tenantId, old, ending, now);
+  } else if (row.state === 'open' || row.state === 'published' || row.supersededBy !== null) {
+    throw new ServerError(
+      'CONFLICT',
+      row.supersededBy === null
+        ? `proposal ${old} is complete; nothing takes its place`
+        : `proposal ${row.supersededBy} took the place of proposal ${old} already`,
+    );
+  } else {
+    await linkSuccessor(client, tenantId, old, successor);
+  }
+}
+
+export function noProposal(): ServerError {
+  return new ServerError('NOT_FOUND', 'there is no such proposal, or the token has no grant for it');
+}

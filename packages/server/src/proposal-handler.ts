@@ -1,0 +1,130 @@
+/** What the endpoints for proposals do. */
+import type { IncomingMessage } from 'node:http';
+import {
+  addSignaturesRequestSchema,
+  apiLimits,
+  createProposalRequestSchema,
+  endpoints,
+  proposalStates,
+  withdrawProposalRequestSchema,
+  type OperationId,
+  type ProposalList,
+  type ProposalProgress,
+  type ProposalState,
+} from '@mandate/api';
+import { readJson } from './body.ts';
+import { ServerError } from './error.ts';
+import type { ApiHandler } from './handler.ts';
+import { summaryOf } from './proposal-answer.ts';
+import { noProposal, type ProposalBook } from './proposal-book.ts';
+import type { Database } from './sql/connection.ts';
+import { readProposals } from './sql/proposal.ts';
+import type { OpenTenant } from './tenant-registry.ts';
+import { hasGrant, type Caller } from './token.ts';
+
+export interface ProposalHandlerContext {
+  readonly database: Database;
+  readonly book: ProposalBook;
+  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
+  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+}
+
+type ProposalOperation = Extract<
+  OperationId,
+  'propose' | 'listProposals' | 'getProposal' | 'addSignatures' | 'withdrawProposal'
+>;
+
+function numberOf(parameters: Readonly<Record<string, string>>): number {
+  const text = parameters['number'] ?? '';
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw noProposal();
+  return Number(text);
+}
+
+function requireWriter(caller: Caller, { tenant }: OpenTenant): void {
+  if (hasGrant(caller, tenant.id, 'publisher')) return;
+  throw new ServerError(
+    'FORBIDDEN',
+    `the token may read tenant ${tenant.path}, not propose or sign; ask its owner`,
+  );
+}
+
+function filterOf(message: IncomingMessage): {
+  state: ProposalState | undefined;
+  before: number | undefined;
+} {
+  const query = new URL(message.url ?? '', 'http://localhost').searchParams;
+  for (const [name, schema] of Object.entries(endpoints.listProposals.query ?? {})) {
+    const value = query.get(name);
+    if (value === null || schema.safeParse(value).success) continue;
+    throw new ServerError('MALFORMED', `the parameter ${name} is not as the API describes it`);
+  }
+  const before = query.get('before');
+  return {
+    state: proposalStates.find((state) => state === query.get('state')),
+    before: before === null ? undefined : Number(before),
+  };
+}
+
+export function createProposalHandlers(
+  context: ProposalHandlerContext,
+): Readonly<Record<ProposalOperation, ApiHandler>> {
+  const { database, book, readable } = context;
+
+  async function progressOf(open: OpenTenant, number: number): Promise<ProposalProgress> {
+    const progress = await book.progress(open, number);
+    if (progress === undefined) throw noProposal();
+    return progress;
+  }
+
+  return {
+    async propose({ caller, parameters, message }) {
+      const open = await readable(caller, parameters['slug']);
+      requireWriter(caller, open);
+      const request = await readJson(message, createProposalRequestSchema, apiLimits.publicationBytes);
+      const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant.id, 'owner') };
+      const { number, fresh } = await book.propose(open, actor, request);
+      return { status: fresh ? 201 : 200, body: await progressOf(open, number) };
+    },
+
+    async listProposals({ caller, parameters, message }) {
+      const open = await readable(caller, parameters['slug']);
+      const filter = filterOf(message);
+      await book.refresh(open);
+      const limit = apiLimits.proposalPage;
+      const rows = await readProposals(database, open.tenant.id, { ...filter, limit: limit + 1 });
+      const page = rows.slice(0, limit);
+      const last = page.at(-1);
+      const body: ProposalList = {
+        proposals: page.map(summaryOf),
+        ...(rows.length > limit && last !== undefined ? { next: last.number } : {}),
+      };
+      return { status: 200, body };
+    },
+
+    async getProposal({ caller, parameters }) {
+      const open = await readable(caller, parameters['slug']);
+      const proposal = await book.show(open, numberOf(parameters));
+      if (proposal === undefined) throw noProposal();
+      return { status: 200, body: proposal };
+    },
+
+    async addSignatures({ caller, parameters, message }) {
+      const open = await readable(caller, parameters['slug']);
+      requireWriter(caller, open);
+      const number = numberOf(parameters);
+      const { signatures } = await readJson(message, addSignaturesRequestSchema, apiLimits.signaturesBytes);
+      await book.sign(open, number, caller.tokenId, signatures);
+      return { status: 200, body: await progressOf(open, number) };
+    },
+
+    async withdrawProposal({ caller, parameters, message }) {
+      const open = await readable(caller, parameters['slug']);
+      requireWriter(caller, open);
+      const number = numberOf(parameters);
+      const { message: reason } = await readJson(message, withdrawProposalRequestSchema, apiLimits.bodyBytes);
+      const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant.id, 'owner') };
+      await book.withdraw(open, number, actor, reason);
+      return { status: 200, body: await progressOf(open, number) };
+    },
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * What happens to proposals by itself: they expire, are overtaken, and go live also when the process that stored the
+ * last signature is gone.
+ */
+import type { ProposalPublisher } from './proposal-publisher.ts';
+import type { Database } from './sql/connection.ts';
+import {
+  completeProposals,
+  expireProposals,
+  movedProposals,
+  type OpenProposal,
+} from './sql/proposal-sweep.ts';
+import type { TenantRegistry } from './tenant-registry.ts';
+
+export interface SweeperOptions {
+  readonly database: Database;
+  readonly registry: TenantRegistry;
+  readonly publisher: ProposalPublisher;
+  readonly everyMs: number;
+  readonly now: () => number;
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/** At once at most: one stuck tenant does not keep the others waiting. */
+const maxUnderWay = 64;
+
+export class ProposalSweeper {
+  readonly #options: SweeperOptions;
+  readonly #timer: NodeJS.Timeout;
+  #running: Promise<void> | undefined;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => void this.run(), options.everyMs);
+    this.#timer.unref();
+  }
+
+  /** Starts what is to be done; one run at a time. */
+  async run(): Promise<void> {
+    this.#running ??= this.#all()
+      .catch(this.#options.onTrouble)
+      .finally(() => {
+        this.#running = undefined;
+      });
+    await this.#running;
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#running;
+    await this.#options.publisher.idle();
+  }
+
+  async #all(): Promise<void> {
+    const { database, publisher, everyMs, now } = this.#options;
+    await expireProposals(database, undefined, now());
+    const room = (): number => Math.max(0, maxUnderWay - publisher.underWay);
+    // Whoever stored the last signature gets a head start.
+    this.#start(await completeProposals(database, now() - everyMs, room()));
+    this.#start(await movedProposals(database, undefined, room()));
+  }
+
+  #start(found: readonly OpenProposal[]): void {
+    const { registry, publisher, onTrouble } = this.#options;
+    for (const { slug, number } of found) {
+      void (async () => {
+        const open = await registry.find(slug);
+        if (open === undefined || publisher.isUnderWay(open.tenant, number)) return;
+        await publisher.settle(open, number);
+      })().catch(onTrouble);
+    }
+  }
+}
