@@ -100,6 +100,10 @@ export class ProposalBook {
       files.reduce((sum, { signedText }) => sum + Buffer.byteLength(signedText), 0) +
       targets.reduce((sum, target) => sum + target.bytes.length, 0);
     const seconds = request.expiresInSeconds ?? apiLimits.proposalDefaultSeconds;
+    const content = {
+      files: files.map((file) => ({ ...file, version: versions.get(file.role) ?? 0 })),
+      targets,
+    };
     const made = await transaction(database, async (client) => {
       const held = await lockOpenProposals(client, tenant.id, digest);
       const number = held.same ?? held.next;
@@ -117,8 +121,7 @@ export class ProposalBook {
           reliedOn: planned.reliedOn,
           serial,
           supersedes: request.supersedes,
-          files: files.map((file) => ({ ...file, version: versions.get(file.role) ?? 0 })),
-          targets,
+          ...content,
         });
       }
       if (request.supersedes !== undefined && request.supersedes !== number) {
@@ -127,6 +130,7 @@ export class ProposalBook {
       const complete = await this.#add(client, tenant.id, number, planned, signatures, actor.tokenId, now);
       return { number, fresh: held.same === null, complete };
     });
+    if (made.fresh) this.#context.plans.put(tenant, made.number, content, planned);
     if (made.complete) await this.#publish(open, made.number);
     return made;
   }

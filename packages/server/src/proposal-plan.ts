@@ -18,6 +18,8 @@ export interface ProposalPlan extends ProposalContent {
   readonly planned: AcceptedPublication;
   /** Of the head that it was last found good for. */
   readonly serial: number;
+  /** Whether the database has what it relied on. */
+  readonly noted: boolean;
 }
 
 interface Kept {
@@ -25,6 +27,7 @@ interface Kept {
   planned: AcceptedPublication | undefined;
   /** When the first of its files expires; milliseconds since the epoch. */
   untilMs: number;
+  noted: boolean;
 }
 
 /** What parsed files take next to their text, roughly. */
@@ -59,6 +62,14 @@ export async function planNow(
   }
 }
 
+function keyOf(tenant: Tenant, number: number): string {
+  return `${tenant.id}/${number}`;
+}
+
+function lifeOf(planned: AcceptedPublication): number {
+  return Math.min(...planned.requirements.map(({ file }) => file.expires));
+}
+
 export class ProposalPlans {
   readonly #database: Database;
   readonly #rules: SubmissionRules;
@@ -88,22 +99,34 @@ export class ProposalPlans {
     if (kept.planned !== undefined && this.#rules.now() < kept.untilMs) {
       const standing = standingOf(kept.planned, (role) => head?.versionOf(role) ?? 0);
       if (standing === 'fits') {
-        return { ...kept.content, planned: kept.planned, serial: head?.row.serial ?? 0 };
+        return { ...kept.content, planned: kept.planned, serial: head?.row.serial ?? 0, noted: kept.noted };
       }
     }
     const { planned, serial } = await planNow(tenant, kept.content, this.#rules);
     kept.planned = planned;
-    kept.untilMs = Math.min(...planned.requirements.map(({ file }) => file.expires));
-    return { ...kept.content, planned, serial };
+    kept.untilMs = lifeOf(planned);
+    kept.noted = false;
+    return { ...kept.content, planned, serial, noted: false };
+  }
+
+  /** Keeps what a new proposal was checked with; the database has it too. */
+  put(tenant: Tenant, number: number, content: ProposalContent, planned: AcceptedPublication): void {
+    this.#kept.set(keyOf(tenant, number), { content, planned, untilMs: lifeOf(planned), noted: true });
+  }
+
+  /** The database has it now. */
+  note(tenant: Tenant, number: number, { planned }: ProposalPlan): void {
+    const kept = this.#kept.get(keyOf(tenant, number));
+    if (kept?.planned === planned) kept.noted = true;
   }
 
   async #keep(tenant: Tenant, number: number): Promise<Kept> {
-    const key = `${tenant.id}/${number}`;
+    const key = keyOf(tenant, number);
     const known = this.#kept.get(key);
     if (known !== undefined) return known;
     const { files, targets } = await readContent(this.#database, tenant.id, number);
     const content = { files, targets: targets.map(({ path, bytes }) => targetOf(path, bytes)) };
-    const kept: Kept = { content, planned: undefined, untilMs: 0 };
+    const kept: Kept = { content, planned: undefined, untilMs: 0, noted: false };
     this.#kept.set(key, kept);
     return kept;
   }

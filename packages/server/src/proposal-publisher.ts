@@ -5,6 +5,7 @@
 import { assembleProposal, MetadataError } from '@mandate/metadata';
 import { hasCode, ServerError } from './error.ts';
 import { currentVersions } from './member.ts';
+import { signedOf } from './proposal-answer.ts';
 import { collectedFor, isComplete } from './proposal-count.ts';
 import type { ProposalPlan, ProposalPlans } from './proposal-plan.ts';
 import { transaction, type Database } from './sql/connection.ts';
@@ -91,17 +92,24 @@ export class ProposalPublisher {
       await this.#end(tenant, number, error);
       return undefined;
     }
-    return transaction(database, async (client) => {
+    const found = await readProposal(database, tenant.id, number);
+    if (found?.state !== 'open') return undefined;
+    const isDone = isComplete(plan.planned, signedOf(found)) === (found.completeMs !== null);
+    if (isDone && plan.noted) return plan;
+    const open = await transaction(database, async (client) => {
       const row = await lockProposal(client, tenant.id, number);
-      if (row?.state !== 'open') return undefined;
+      if (row?.state !== 'open') return false;
       const signed = await insertSignatures(client, tenant.id, number, [], '', 0);
       const complete = isComplete(plan.planned, signed);
       if (complete !== (row.completeMs !== null)) {
         await setComplete(client, tenant.id, number, complete ? rules.now() : null);
       }
       await setChecked(client, tenant.id, number, plan.planned.reliedOn, plan.serial);
-      return plan;
+      return true;
     });
+    if (!open) return undefined;
+    plans.note(tenant, number, plan);
+    return plan;
   }
 
   async #settle(open: OpenTenant, number: number): Promise<void> {
