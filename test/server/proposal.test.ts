@@ -232,7 +232,7 @@ describeService(
       assert.ok(text.includes(`["${keyId}","ffff`));
       const role = emptyRole('repo~b', team.genesis, 1, team.expires);
       const made = await proposals.make({ files: filesOf({ targets, 'repo~b': role }) });
-      assert.deepEqual([made.status, made.body.code], [400, 'MALFORMED']);
+      assert.deepEqual([made.status, made.body.code, made.body.reason], [400, 'MALFORMED', 'KEY']);
       assert.deepEqual((await proposals.list()).body.proposals, []);
     });
 

@@ -18,6 +18,7 @@ import type { RoleFiles } from './role-file.ts';
 import type { Database } from './sql/connection.ts';
 import type { ProposalBook } from './proposal-book.ts';
 import { createProposalHandlers } from './proposal-handler.ts';
+import type { ProposalView } from './proposal-view.ts';
 import { findPublications } from './sql/publication.ts';
 import {
   findTenant,
@@ -40,6 +41,7 @@ export interface HandlerContext {
   readonly files: RoleFiles;
   readonly tokens: TokenReader;
   readonly book: ProposalBook;
+  readonly view: ProposalView;
   /** A publication is answered within it, one way or the other. */
   readonly publicationTimeoutMs: number;
   readonly rules: SubmissionRules;
@@ -80,7 +82,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
   }
 
   return {
-    ...createProposalHandlers({ database, book: context.book, readable }),
+    ...createProposalHandlers({ database, book: context.book, view: context.view, readable }),
 
     async createTenant({ caller, message }) {
       if (!caller.operator) throw new ServerError('FORBIDDEN', 'only an operator creates tenants');

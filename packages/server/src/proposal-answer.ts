@@ -74,3 +74,7 @@ export function tooLate(row: Pick<ProposalRow, 'number' | 'state' | 'reason' | '
     current: row.current ?? undefined,
   });
 }
+
+export function noProposal(): ServerError {
+  return new ServerError('NOT_FOUND', 'there is no such proposal, or the token has no grant for it');
+}

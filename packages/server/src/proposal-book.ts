@@ -3,13 +3,7 @@
  * then one short transaction looks at the state again and writes.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  apiLimits,
-  type CreateProposalRequest,
-  type Proposal,
-  type ProposalProgress,
-  type ProposalSignature,
-} from '@mandate/api';
+import { apiLimits, type CreateProposalRequest, type ProposalSignature } from '@mandate/api';
 import {
   hexOf,
   proposalDigest,
@@ -19,19 +13,20 @@ import {
   type ProposedFile,
 } from '@mandate/metadata';
 import { hasCode, ServerError } from './error.ts';
-import { progressOf, proposalOf, signedOf, tooLate } from './proposal-answer.ts';
-import { countSignatures, isComplete } from './proposal-count.ts';
+import { noProposal, tooLate } from './proposal-answer.ts';
+import { isComplete } from './proposal-count.ts';
 import { planNow, type ProposalPlans } from './proposal-plan.ts';
 import type { ProposalPublisher } from './proposal-publisher.ts';
 import { transaction, type Database, type Queryable } from './sql/connection.ts';
 import { insertProposal, lockOpenProposals } from './sql/proposal-insert.ts';
-import { expireProposals, movedProposals } from './sql/proposal-sweep.ts';
+import { expireProposals } from './sql/proposal-sweep.ts';
 import {
   endProposal,
   findPublished,
   insertSignatures,
   linkSuccessor,
   lockProposal,
+  openNumbers,
   readProposal,
   readSignatures,
   setComplete,
@@ -106,8 +101,15 @@ export class ProposalBook {
     };
     const made = await transaction(database, async (client) => {
       const held = await lockOpenProposals(client, tenant.id, digest);
-      const number = held.same ?? held.next;
-      if (held.same === null) {
+      // In the order of their numbers, as everybody who locks several.
+      for (const number of [held.same ?? 0, request.supersedes ?? 0].sort((a, b) => a - b)) {
+        if (number > 0) await lockProposal(client, tenant.id, number);
+      }
+      const joined = held.same === null ? [] : await openNumbers(client, tenant.id, [held.same]);
+      const number = joined[0] ?? held.next;
+      if (joined.length === 0) {
+        const live = await findPublished(client, tenant.id, digest);
+        if (live !== undefined) return { number: live, fresh: false, complete: false };
         requireRoom(held.count, held.bytes + bytes);
         await insertProposal(client, number, {
           tenantId: tenant.id,
@@ -128,7 +130,7 @@ export class ProposalBook {
         await supersede(client, tenant.id, request.supersedes, number, actor, now);
       }
       const complete = await this.#add(client, tenant.id, number, planned, signatures, actor.tokenId, now);
-      return { number, fresh: held.same === null, complete };
+      return { number, fresh: joined.length === 0, complete };
     });
     if (made.fresh) this.#context.plans.put(tenant, made.number, content, planned);
     if (made.complete) await this.#publish(open, made.number);
@@ -190,44 +192,6 @@ export class ProposalBook {
       return true;
     });
     if (!done) throw tooLate(await this.#row(tenant.id, number));
-  }
-
-  /** Looks at what time and other publications did to the open proposals of a tenant. */
-  async refresh(open: OpenTenant): Promise<void> {
-    const { database, publisher, rules } = this.#context;
-    await expireProposals(database, open.tenant.id, rules.now());
-    const moved = await movedProposals(database, open.tenant.id, apiLimits.openProposals);
-    for (const { number } of moved) await publisher.review(open, number);
-  }
-
-  /** Undefined where there is no such proposal. */
-  async progress(open: OpenTenant, number: number): Promise<ProposalProgress | undefined> {
-    const found = await this.#look(open, number);
-    return found && progressOf(found.row, found.requirements);
-  }
-
-  /** Undefined where there is no such proposal. */
-  async show(open: OpenTenant, number: number): Promise<Proposal | undefined> {
-    const found = await this.#look(open, number);
-    if (found === undefined) return undefined;
-    const content = await this.#context.plans.content(open.tenant, number);
-    const signatures = await readSignatures(this.#context.database, open.tenant.id, number);
-    return proposalOf(found.row, found.requirements, content, signatures);
-  }
-
-  async #look(
-    open: OpenTenant,
-    number: number,
-  ): Promise<{ row: ProposalRow; requirements: ReturnType<typeof countSignatures> } | undefined> {
-    const { database, publisher, rules } = this.#context;
-    await expireProposals(database, open.tenant.id, rules.now());
-    let row = await readProposal(database, open.tenant.id, number);
-    if (row === undefined) return undefined;
-    const plan = row.state === 'open' ? await publisher.review(open, number) : undefined;
-    if (row.state === 'open') row = await this.#row(open.tenant.id, number);
-    const requirements =
-      plan === undefined || row.state !== 'open' ? [] : countSignatures(plan.planned, signedOf(row));
-    return { row, requirements };
   }
 
   async #row(tenantId: number, number: number): Promise<ProposalRow> {
@@ -344,8 +308,4 @@ async function supersede(
   } else {
     await linkSuccessor(client, tenantId, old, successor);
   }
-}
-
-export function noProposal(): ServerError {
-  return new ServerError('NOT_FOUND', 'there is no such proposal, or the token has no grant for it');
 }

@@ -15,8 +15,9 @@ import {
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
 import type { ApiHandler } from './handler.ts';
-import { summaryOf } from './proposal-answer.ts';
-import { noProposal, type ProposalBook } from './proposal-book.ts';
+import { noProposal, summaryOf } from './proposal-answer.ts';
+import type { ProposalBook } from './proposal-book.ts';
+import type { ProposalView } from './proposal-view.ts';
 import type { Database } from './sql/connection.ts';
 import { readProposals } from './sql/proposal.ts';
 import type { OpenTenant } from './tenant-registry.ts';
@@ -25,6 +26,7 @@ import { hasGrant, type Caller } from './token.ts';
 export interface ProposalHandlerContext {
   readonly database: Database;
   readonly book: ProposalBook;
+  readonly view: ProposalView;
   /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
   readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
 }
@@ -68,10 +70,10 @@ function filterOf(message: IncomingMessage): {
 export function createProposalHandlers(
   context: ProposalHandlerContext,
 ): Readonly<Record<ProposalOperation, ApiHandler>> {
-  const { database, book, readable } = context;
+  const { database, book, view, readable } = context;
 
   async function progressOf(open: OpenTenant, number: number): Promise<ProposalProgress> {
-    const progress = await book.progress(open, number);
+    const progress = await view.progress(open, number);
     if (progress === undefined) throw noProposal();
     return progress;
   }
@@ -89,7 +91,7 @@ export function createProposalHandlers(
     async listProposals({ caller, parameters, message }) {
       const open = await readable(caller, parameters['slug']);
       const filter = filterOf(message);
-      await book.refresh(open);
+      await view.refresh(open);
       const limit = apiLimits.proposalPage;
       const rows = await readProposals(database, open.tenant.id, { ...filter, limit: limit + 1 });
       const page = rows.slice(0, limit);
@@ -103,7 +105,7 @@ export function createProposalHandlers(
 
     async getProposal({ caller, parameters }) {
       const open = await readable(caller, parameters['slug']);
-      const proposal = await book.show(open, numberOf(parameters));
+      const proposal = await view.show(open, numberOf(parameters));
       if (proposal === undefined) throw noProposal();
       return { status: 200, body: proposal };
     },

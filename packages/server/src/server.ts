@@ -16,6 +16,7 @@ import { ProposalBook } from './proposal-book.ts';
 import { ProposalPlans } from './proposal-plan.ts';
 import { ProposalPublisher } from './proposal-publisher.ts';
 import { ProposalSweeper } from './proposal-sweeper.ts';
+import { ProposalView } from './proposal-view.ts';
 import { Renewal } from './renewal.ts';
 import { resealOnlineKeys } from './reseal.ts';
 import { RoleFiles } from './role-file.ts';
@@ -149,6 +150,7 @@ async function run(
   const publisher = new ProposalPublisher({ database, plans, rules: config, publicationTimeoutMs });
   const proposalTrouble = (error: unknown): void => trouble('proposal', error);
   const book = new ProposalBook({ database, plans, publisher, rules: config, onTrouble: proposalTrouble });
+  const view = new ProposalView({ database, plans, publisher, rules: config });
   const sweeper = new ProposalSweeper({
     database,
     registry,
@@ -166,6 +168,7 @@ async function run(
       files,
       tokens,
       book,
+      view,
       publicationTimeoutMs,
       rules: config,
       now,

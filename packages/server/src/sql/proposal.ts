@@ -306,9 +306,12 @@ export async function publishProposals(
 ): Promise<number> {
   const { rows } = await client.query<{ count: number }>({
     name: 'proposals-publish',
-    text: `WITH ended AS (
-             UPDATE proposal SET state = 'published', complete_ms = coalesce(complete_ms, $3), ended_ms = $3
-             WHERE tenant_id = $1 AND number = ANY($2::integer[]) AND state = 'open' RETURNING number
+    text: `WITH locked AS (
+             SELECT number FROM proposal WHERE tenant_id = $1 AND number = ANY($2::integer[]) AND state = 'open'
+             ORDER BY number FOR NO KEY UPDATE
+           ), ended AS (
+             UPDATE proposal p SET state = 'published', complete_ms = coalesce(complete_ms, $3), ended_ms = $3
+             FROM locked WHERE p.tenant_id = $1 AND p.number = locked.number RETURNING p.number
            ), events AS (
              INSERT INTO proposal_event (tenant_id, number, at_ms, action, actor, detail)
              SELECT $1, number, $3, 'published', NULL, '{}' FROM ended
