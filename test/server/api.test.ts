@@ -220,6 +220,7 @@ describeService('the API', (current) => {
     assert.equal((await fetch(`${url}/readyz`)).status, 200);
     const metrics = await (await fetch(`${url}/metrics`)).text();
     assert.match(metrics, /mandate_publication_group_members_count \d+/);
+    assert.match(metrics, /mandate_proposals_open 0/);
     assert.doesNotMatch(metrics, /acme/);
   });
 });

@@ -8,6 +8,7 @@ import {
   parseRoot,
   parseTargets,
   wireText,
+  withBins,
   withDelegation,
   withoutDelegation,
   withTargets,
@@ -162,6 +163,30 @@ describeService(
       assert.deepEqual(
         [...live.roles.root.keys.keys()].sort(),
         next.signers.map(({ keyId }) => keyId).sort(),
+      );
+    });
+
+    it('carries a role with its bins, each signed for itself', async () => {
+      const { team, proposals } = await start(2, 3);
+      const bins = ['bins~org-0', 'bins~org-1'];
+      const contents = {
+        org: withBins(team.next('org'), 'org', 1, keysOf(team.of('org'))),
+        ...Object.fromEntries(bins.map((bin) => [bin, emptyRole(bin, team.genesis, 1, team.expires)])),
+      } as Record<string, JsonObject>;
+      await proposals.make({ files: filesOf(contents) });
+      for (const holder of [2, 0]) {
+        const signatures = await Promise.all(
+          Object.entries(contents).map(async ([role, content]) => ({
+            ...(await team.signature('org', content, holder)),
+            role,
+          })),
+        );
+        await proposals.sign(1, ...signatures);
+      }
+      const { body } = await proposals.show(1);
+      assert.deepEqual(
+        [body.state, body.publication?.versions],
+        ['published', { org: 2, 'bins~org-0': 1, 'bins~org-1': 1 }],
       );
     });
 

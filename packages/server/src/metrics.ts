@@ -13,7 +13,8 @@ export interface Metrics {
   close(): void;
 }
 
-export function createMetrics(waiting: () => number): Metrics {
+/** @param openProposals asked at each scrape; what it throws leaves the last number */
+export function createMetrics(waiting: () => number, openProposals: () => Promise<number>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const reads = new Counter({
@@ -46,12 +47,19 @@ export function createMetrics(waiting: () => number): Metrics {
     help: 'Publications that wait for their group in this process',
     registers: [registry],
   });
+  const proposalsGauge = new Gauge({
+    name: 'mandate_proposals_open',
+    help: 'Proposals of all tenants that collect signatures',
+    registers: [registry],
+  });
   // The commonest answer by far: its counter is looked up once.
   const timestampReads = reads.labels('timestamp', '200');
   return {
     contentType: registry.contentType,
-    text() {
+    async text() {
       waitingGauge.set(waiting());
+      const open = await openProposals().catch(() => undefined);
+      if (open !== undefined) proposalsGauge.set(open);
       return registry.metrics();
     },
     read(kind, status) {

@@ -21,6 +21,7 @@ import { Renewal } from './renewal.ts';
 import { resealOnlineKeys } from './reseal.ts';
 import { RoleFiles } from './role-file.ts';
 import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
+import { countOpenProposals } from './sql/proposal-sweep.ts';
 import { migrate } from './sql/migration.ts';
 import { tenantsNaming } from './sql/publication.ts';
 import { checkSubmission } from './submission.ts';
@@ -132,7 +133,10 @@ async function run(
       metrics.group(next.publications.length);
     },
   });
-  const metrics = createMetrics(() => registry.waiting);
+  const metrics = createMetrics(
+    () => registry.waiting,
+    () => countOpenProposals(database),
+  );
   const tokens = new TokenReader(database, now);
   if (config.production) {
     const examples = config.exampleKeyIds;

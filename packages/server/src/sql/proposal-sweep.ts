@@ -69,3 +69,11 @@ export async function movedProposals(
   });
   return rows;
 }
+
+export async function countOpenProposals(client: Queryable): Promise<number> {
+  const { rows } = await client.query<{ count: number }>({
+    name: 'proposals-count',
+    text: `SELECT count(*) AS count FROM proposal WHERE state = 'open'`,
+  });
+  return rows[0]?.count ?? 0;
+}
