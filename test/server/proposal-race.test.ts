@@ -187,7 +187,10 @@ describe('proposals and several processes, PostgreSQL', () => {
     const content = team.next('org', 'app/v1');
     const request = { files: filesOf({ org: content }) };
     const answers = await Promise.all([here, there, here, there].map((proposals) => proposals.make(request)));
-    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 200, 200, 201]);
+    assert.deepEqual(
+      answers.map(({ status }) => status).sort((a, b) => a - b),
+      [200, 200, 200, 201],
+    );
     assert.deepEqual(new Set(answers.map(({ body }) => body.number)), new Set([1]));
   });
 
@@ -200,7 +203,10 @@ describe('proposals and several processes, PostgreSQL', () => {
       const last = await team.signature('org', content, 1);
       const [signed, withdrawn] = await Promise.all([here.sign(number, last), there.withdraw(number)]);
       const { state } = await ended(here, number);
-      assert.deepEqual([signed.status, withdrawn.status].sort(), [200, 409]);
+      assert.deepEqual(
+        [signed.status, withdrawn.status].sort((a, b) => a - b),
+        [200, 409],
+      );
       assert.equal(state, signed.status === 200 ? 'published' : 'withdrawn');
       if (state === 'published') team.content.set('org', content);
     }

@@ -494,7 +494,7 @@ describeService(
           await new Proposals(stranger, slug).sign(1),
           await new Proposals(stranger, slug).withdraw(1),
         ];
-        return answers.map(({ status, body: { requestId: _, ...body } }) => [status, body]);
+        return answers.map(({ status, body }) => [status, { ...body, requestId: '' }]);
       };
       assert.deepEqual(await about(team.slug), await about('absent'));
       for (const number of ['2', '0', 'x', '99999999999999']) {

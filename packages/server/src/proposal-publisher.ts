@@ -33,7 +33,7 @@ export interface PublisherContext {
 /** Refusals by a rule: trying again with the same tenant would end the same. */
 function isRuling(error: unknown): error is MetadataError | ServerError {
   if (error instanceof MetadataError) return true;
-  const codes = ['CONFLICT', 'FORBIDDEN', 'MALFORMED', 'LIMIT_EXCEEDED'] as const;
+  const codes = ['CONFLICT', 'FORBIDDEN', 'MALFORMED', 'THRESHOLD_NOT_MET', 'LIMIT_EXCEEDED'] as const;
   return codes.some((code) => hasCode(error, code));
 }
 
