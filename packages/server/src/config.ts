@@ -43,6 +43,9 @@ export interface ServerConfig {
   readonly groupSize: number;
   /** How often proposals are looked at: what expired, what was overtaken, what is complete and not live yet. */
   readonly proposalSweepMs: number;
+  /** How often expiries are looked at, and how long before one the warnings begin. */
+  readonly roleExpiryCheckMs: number;
+  readonly roleExpiryWarningMs: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -69,6 +72,8 @@ export const defaultConfig: ServerConfig = {
   leaseMs: 3_000,
   groupSize: 64,
   proposalSweepMs: 5_000,
+  roleExpiryCheckMs: 60 * minute,
+  roleExpiryWarningMs: 14 * 24 * 60 * minute,
   now: Date.now,
 };
 

@@ -13,8 +13,16 @@ export interface Metrics {
   close(): void;
 }
 
-/** @param openProposals asked at each scrape; what it throws leaves the last number */
-export function createMetrics(waiting: () => number, openProposals: () => Promise<number>): Metrics {
+export interface MetricSources {
+  /** Publications that wait for their group. */
+  readonly waiting: () => number;
+  /** Asked at each scrape; what it throws leaves the last number. */
+  readonly openProposals: () => Promise<number>;
+  /** Until the first signed role expires, seconds; undefined where none is known. */
+  readonly roleExpiresSeconds: () => number | undefined;
+}
+
+export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const reads = new Counter({
@@ -52,13 +60,20 @@ export function createMetrics(waiting: () => number, openProposals: () => Promis
     help: 'Proposals of all tenants that collect signatures',
     registers: [registry],
   });
+  const expiryGauge = new Gauge({
+    name: 'mandate_role_expires_seconds',
+    help: 'Until the first root or role of any tenant expires that only its keys can sign again; below zero: it has',
+    registers: [registry],
+  });
   // The commonest answer by far: its counter is looked up once.
   const timestampReads = reads.labels('timestamp', '200');
   return {
     contentType: registry.contentType,
     async text() {
-      waitingGauge.set(waiting());
-      const open = await openProposals().catch(() => undefined);
+      waitingGauge.set(sources.waiting());
+      const seconds = sources.roleExpiresSeconds();
+      expiryGauge.set(seconds ?? Infinity);
+      const open = await sources.openProposals().catch(() => undefined);
       if (open !== undefined) proposalsGauge.set(open);
       return registry.metrics();
     },

@@ -19,6 +19,7 @@ import { ProposalSweeper } from './proposal-sweeper.ts';
 import { ProposalView } from './proposal-view.ts';
 import { Renewal } from './renewal.ts';
 import { resealOnlineKeys } from './reseal.ts';
+import { RoleExpiry } from './role-expiry.ts';
 import { RoleFiles } from './role-file.ts';
 import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
 import { countOpenProposals } from './sql/proposal-sweep.ts';
@@ -133,10 +134,14 @@ async function run(
       metrics.group(next.publications.length);
     },
   });
-  const metrics = createMetrics(
-    () => registry.waiting,
-    () => countOpenProposals(database),
-  );
+  const metrics = createMetrics({
+    waiting: () => registry.waiting,
+    openProposals: () => countOpenProposals(database),
+    roleExpiresSeconds: () => {
+      const { soonestMs } = expiry;
+      return soonestMs === undefined ? undefined : Math.floor((soonestMs - now()) / 1000);
+    },
+  });
   const tokens = new TokenReader(database, now);
   if (config.production) {
     const examples = config.exampleKeyIds;
@@ -162,6 +167,15 @@ async function run(
     everyMs: config.proposalSweepMs,
     now,
     onTrouble: proposalTrouble,
+  });
+  const expiry = new RoleExpiry({
+    database,
+    everyMs: config.roleExpiryCheckMs,
+    warningMs: config.roleExpiryWarningMs,
+    now,
+    onExpiring: ({ slug, role, expiresMs }) =>
+      log.warn({ tenant: slug, role, expires: new Date(expiresMs).toISOString() }, 'a role expires soon'),
+    onTrouble: (error) => trouble('expiry', error),
   });
   let stopping = false;
   const app = createApp({
@@ -213,6 +227,7 @@ async function run(
   await listen(server, config);
   void renewal.run();
   void sweeper.run();
+  void expiry.run();
   const { port } = server.address() as AddressInfo;
   const url =
     config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
@@ -225,6 +240,7 @@ async function run(
       if (stopping) return;
       stopping = true;
       await renewal.stop();
+      await expiry.stop();
       await stop(server, config.stopTimeoutMs);
       const idle = sweeper.stop().then(() => registry.idle());
       await Promise.race([idle, sleep(config.stopTimeoutMs, undefined, { ref: false })]);
