@@ -32,6 +32,7 @@ export type OperationId =
   | 'createTenant'
   | 'listTenants'
   | 'getTenant'
+  | 'newOnlineKeys'
   | 'publish'
   | 'getPublication'
   | 'propose'
@@ -65,6 +66,13 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     summary: 'Versions, expiries and thresholds of a tenant and its roles',
     responses: { 200: tenantStateSchema },
     refusals: ['NOT_FOUND'],
+  },
+  newOnlineKeys: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/online-keys',
+    summary: 'New keys of the service for snapshot and timestamp; it signs with them once a root names them',
+    responses: { 200: tenantSchema, 201: tenantSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN', 'CONFLICT'],
   },
   publish: {
     method: 'POST',

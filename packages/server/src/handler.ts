@@ -13,7 +13,7 @@ import type { SealingKeys } from '@mandate/signing';
 import { readJson } from './body.ts';
 import { hasCode, ServerError } from './error.ts';
 import { publicationOf } from './member.ts';
-import { createOnlineKeys, onlineKeysOf } from './online-key.ts';
+import { areUnused, createOnlineKeys, onlineKeysOf } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
 import type { Database } from './sql/connection.ts';
 import type { ProposalBook } from './proposal-book.ts';
@@ -22,6 +22,7 @@ import type { ProposalView } from './proposal-view.ts';
 import { findPublications } from './sql/publication.ts';
 import {
   findTenant,
+  insertOnlineKeys,
   insertTenant,
   listTenants,
   onlineKeysOf as readOnlineKeys,
@@ -124,6 +125,27 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
         status: 200,
         body: { ...(await answerOf(row)), ...(await tenantStateOf(tenant, context.files)) },
       };
+    },
+
+    async newOnlineKeys({ caller, parameters }) {
+      const { tenant } = await readable(caller, parameters['slug']);
+      if (!hasGrant(caller, tenant.id, 'owner'))
+        throw new ServerError(
+          'FORBIDDEN',
+          `only an owner of tenant ${tenant.path} has its online keys replaced`,
+        );
+      await tenant.catchUp();
+      const row = await findTenant(database, tenant.slug);
+      const { root } = await tenant.current();
+      if (row === undefined || root === undefined)
+        throw new ServerError(
+          'CONFLICT',
+          `tenant ${tenant.path} has no root yet; its first one names its first keys`,
+        );
+      const waiting = areUnused(await readOnlineKeys(database, tenant.id), root);
+      if (!waiting)
+        await insertOnlineKeys(database, tenant.id, createOnlineKeys(tenant.slug, context.sealing));
+      return { status: waiting ? 200 : 201, body: await answerOf(row) };
     },
 
     async publish({ caller, parameters, message }) {

@@ -41,7 +41,7 @@ export async function buildHead(
   const { genesis } = root;
   if (genesis === undefined) throw new ServerError('INTERNAL', 'a live tenant has a root of our profile');
   const before = tenant.head?.row;
-  const signers = await tenant.signers();
+  const signers = await tenant.signers(root);
   const context = { genesis, now };
   const snapshot =
     current === undefined

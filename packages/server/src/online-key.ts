@@ -23,6 +23,21 @@ export function createOnlineKeys(slug: string, sealing: SealingKeys): OnlineKeyR
   });
 }
 
+/**
+ * Whether the newest keys still wait for a root that names them: then asking again makes no more.
+ *
+ * @param rows newest first within a purpose
+ */
+export function areUnused(
+  rows: readonly Pick<OnlineKeyRow, 'purpose' | 'keyId' | 'wire'>[],
+  { roles }: Root,
+): boolean {
+  const { snapshot, timestamp } = onlineKeysOf(rows);
+  return (
+    !roles.snapshot.keys.has(snapshot.keyId as KeyId) && !roles.timestamp.keys.has(timestamp.keyId as KeyId)
+  );
+}
+
 /** As the API shows them; where there are several, the newest. */
 export function onlineKeysOf(rows: readonly Pick<OnlineKeyRow, 'purpose' | 'keyId' | 'wire'>[]): OnlineKeys {
   const newest = (purpose: KeyPurpose) => {
@@ -67,6 +82,14 @@ export class OnlineSigners {
           return onlineSigner(privateKey, row.keyId as KeyId);
         });
     this.#signers = new Map(purposes.map((purpose) => [purpose, signersFor(purpose)]));
+  }
+
+  /** Whether every key that the root names for snapshot and timestamp is here. */
+  covers({ roles }: Root): boolean {
+    return purposes.every((purpose) => {
+      const here = new Set((this.#signers.get(purpose) ?? []).map(({ keyId }) => keyId));
+      return [...roles[purpose].keys.keys()].every((keyId) => here.has(keyId));
+    });
   }
 
   /**

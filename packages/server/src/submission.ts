@@ -118,7 +118,7 @@ async function judge(
     throw error;
   }
   if (accepted.roots.length > 0) {
-    const signers = await tenant.signers();
+    const signers = await tenant.signers(accepted.root);
     signers.for(accepted.root, 'snapshot');
     signers.for(accepted.root, 'timestamp');
   }

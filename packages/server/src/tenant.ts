@@ -45,12 +45,12 @@ export class Tenant {
     this.head = (await TenantHead.load(this.#database, this.id)) ?? this.head;
   }
 
-  async signers(): Promise<OnlineSigners> {
-    this.#signers ??= new OnlineSigners(
-      this.slug,
-      await onlineKeysOf(this.#database, this.id),
-      this.#sealing,
-    );
+  /** Keys may have been made since they were read, here or in another process: a root that names them says so. */
+  async signers(root: Root): Promise<OnlineSigners> {
+    if (this.#signers?.covers(root) !== true) {
+      const rows = await onlineKeysOf(this.#database, this.id);
+      this.#signers = new OnlineSigners(this.slug, rows, this.#sealing);
+    }
     return this.#signers;
   }
 

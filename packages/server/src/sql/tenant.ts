@@ -31,12 +31,7 @@ export async function insertTenant(
     });
     const row = rows[0];
     if (row === undefined) return undefined;
-    for (const key of tenant.keys) {
-      await client.query({
-        text: 'INSERT INTO online_key (tenant_id, purpose, key_id, wire, sealed) VALUES ($1, $2, $3, $4, $5)',
-        values: [row.id, key.purpose, key.keyId, JSON.stringify(key.wire), key.sealed],
-      });
-    }
+    await insertKeys(client, row.id, tenant.keys);
     await client.query({ text: 'INSERT INTO lease (tenant_id) VALUES ($1)', values: [row.id] });
     if (tenant.owner !== undefined) {
       await client.query({
@@ -71,6 +66,24 @@ export async function listTenants(client: Queryable, tokenId: string | undefined
     values: [tokenId ?? null],
   });
   return rows;
+}
+
+/** More keys for a tenant that is there. */
+export async function insertOnlineKeys(
+  database: Database,
+  tenantId: number,
+  keys: readonly OnlineKeyRow[],
+): Promise<void> {
+  await transaction(database, (client) => insertKeys(client, tenantId, keys));
+}
+
+async function insertKeys(client: Queryable, tenantId: number, keys: readonly OnlineKeyRow[]): Promise<void> {
+  for (const key of keys) {
+    await client.query({
+      text: 'INSERT INTO online_key (tenant_id, purpose, key_id, wire, sealed) VALUES ($1, $2, $3, $4, $5)',
+      values: [tenantId, key.purpose, key.keyId, JSON.stringify(key.wire), key.sealed],
+    });
+  }
 }
 
 /** Newest first within a purpose. */
