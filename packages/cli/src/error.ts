@@ -13,6 +13,11 @@ export type CliErrorCode =
   | 'NOT_CONFIRMED' // a person said no
   | 'NO_CHANGE' // what was asked for is already so
   | 'CONFLICT' // other signers were faster, again and again
+  | 'BELOW_THRESHOLD' // too few keys would be left
+  | 'OVERTAKEN' // a proposal that builds on what is no longer current
+  | 'ENDED' // a proposal that was published, withdrawn, superseded or expired
+  | 'WRONG_PROPOSAL' // a file of signatures for other bytes than the service collects them for
+  | 'EXPIRED_EXPORT' // an exported proposal whose timestamp has expired
   | 'REFUSED' // the service refused; `serviceCode` says why
   | 'UNREACHABLE' // the service does not answer
   | 'OUTCOME_UNKNOWN' // it stopped answering, and whether it published is not known

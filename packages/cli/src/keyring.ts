@@ -3,6 +3,7 @@ import { listKeys, openSigner, type KeyRecord, type PassphraseSource, type Signe
 import type { KeyId, KeySet, PublicKey } from '@mandate/metadata';
 import { CliError } from './error.ts';
 import { shortKeyId } from './key-id.ts';
+import { isPublicFile, loadPublicKey } from './public-key.ts';
 
 export interface KeyringOptions {
   readonly keyFolder: string;
@@ -17,6 +18,7 @@ export class Keyring {
   readonly #options: KeyringOptions;
   readonly #opened = new Map<string, Promise<Signer>>();
   #records: Promise<readonly KeyRecord[]> | undefined;
+  #found: Promise<ReadonlyMap<string, string>> | undefined;
 
   constructor(options: KeyringOptions) {
     this.#options = options;
@@ -41,8 +43,12 @@ export class Keyring {
     }
   }
 
-  /** A public key by name or URI; a name is looked up without opening the private key. */
+  /**
+   * A public key by name, URI, or `<file>.pub.json`, the public record of somebody else's key. A name is looked up
+   * without opening the private key.
+   */
   async publicKey(nameOrUri: string): Promise<PublicKey> {
+    if (isPublicFile(nameOrUri)) return loadPublicKey(nameOrUri);
     if (nameOrUri.includes(':')) return (await this.open(nameOrUri)).publicKey;
     const record = (await this.#allRecords()).find(({ name }) => name === nameOrUri);
     return record?.publicKey ?? (await this.open(nameOrUri)).publicKey;
@@ -59,10 +65,15 @@ export class Keyring {
   }
 
   /** Candidates by key material, what they are opened by; URIs are opened to know. */
-  async #candidates(): Promise<ReadonlyMap<string, string>> {
+  #candidates(): Promise<ReadonlyMap<string, string>> {
+    this.#found ??= this.#findCandidates();
+    return this.#found;
+  }
+
+  async #findCandidates(): Promise<ReadonlyMap<string, string>> {
     const { chosen, also } = this.#options;
     const own = chosen.length > 0 ? chosen : (await this.#allRecords()).map(({ name }) => name as string);
-    const names = [...new Set([...own, ...also])];
+    const names = [...new Set([...own, ...also])].filter((name) => !isPublicFile(name));
     const keys = await Promise.all(
       names.map(async (name) => [(await this.publicKey(name)).thumbprint, name] as const),
     );
@@ -78,27 +89,60 @@ export class Keyring {
     return new Set(fitting).size >= keySet.threshold;
   }
 
+  /** Whether some key of the role is here. */
+  async hasSome(keySet: KeySet): Promise<boolean> {
+    const candidates = await this.#candidates();
+    return [...keySet.keys.values()].some(({ thumbprint }) => candidates.has(thumbprint));
+  }
+
   /**
    * As many signers as the role needs, each under the key id that the role knows it by.
    *
    * @throws CliError NO_KEY, naming the role and its keys
    */
   async signersFor(keySet: KeySet, role: string): Promise<readonly Signer[]> {
+    await this.require(keySet, role);
+    return this.signersAtHand([{ keySet, signed: [] }]);
+  }
+
+  /** @throws CliError NO_KEY where fewer keys of the role are here than it needs */
+  async require(keySet: KeySet, role: string): Promise<void> {
+    if (!(await this.has(keySet))) throw await this.missing(keySet, role);
+  }
+
+  /**
+   * The signers that are here for one file, no more than its thresholds still miss.
+   *
+   * @param thresholds all that the file has to meet, with the key ids that signed it already
+   */
+  async signersAtHand(
+    thresholds: readonly { readonly keySet: KeySet; readonly signed: readonly KeyId[] }[],
+  ): Promise<readonly Signer[]> {
     const candidates = await this.#candidates();
-    const fitting = [...keySet.keys].filter(([, key]) => candidates.has(key.thumbprint));
-    const distinct = new Map(fitting.map(([keyId, key]) => [key.thumbprint, keyId]));
-    if (distinct.size < keySet.threshold) throw await this.#missing(keySet, role, distinct.size);
-    const used = [...distinct].slice(0, keySet.threshold);
+    const chosen = new Map<string, KeyId>();
+    for (const { keySet, signed } of thresholds) {
+      const have = new Set(signed.map((keyId) => keySet.keys.get(keyId)?.thumbprint));
+      for (const [keyId, { thumbprint }] of keySet.keys) {
+        if (chosen.has(thumbprint)) have.add(thumbprint);
+        else if (have.size < keySet.threshold && !have.has(thumbprint) && candidates.has(thumbprint)) {
+          chosen.set(thumbprint, keyId);
+          have.add(thumbprint);
+        }
+      }
+    }
     const signers: Signer[] = [];
     // One after another: each may ask for its passphrase.
-    for (const [thumbprint, keyId] of used) {
+    for (const [thumbprint, keyId] of chosen)
       signers.push(known(await this.open(candidates.get(thumbprint) as string), keyId));
-    }
     return signers;
   }
 
-  async #missing(keySet: KeySet, role: string, have: number): Promise<CliError> {
+  /** What to say where the keys of a role are not here. */
+  async missing(keySet: KeySet, role: string): Promise<CliError> {
     const names = await this.names();
+    const candidates = await this.#candidates();
+    const materials = new Set([...keySet.keys.values()].map(({ thumbprint }) => thumbprint));
+    const have = [...materials].filter((one) => candidates.has(one)).length;
     const shown = [...keySet.keys].map(([keyId, key]) => {
       const name = names.get(key.thumbprint);
       return name === undefined ? shortKeyId(keyId) : `${shortKeyId(keyId)} (${name})`;
@@ -110,7 +154,7 @@ export class Keyring {
       {
         role,
         keys: [...keySet.keys.keys()],
-        next: 'run this where those keys are, or bring one here: mandate key import <name> <file>',
+        next: 'run this where those keys are, bring one here with mandate key import <name> <file>, or ask their holders with --propose',
       },
     );
   }

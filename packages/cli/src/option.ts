@@ -11,6 +11,9 @@ export interface SigningOptions {
   readonly key?: readonly string[];
   readonly expires?: string;
   readonly retryFor?: string;
+  /** Undefined: where keys are missing here. */
+  readonly propose?: boolean;
+  readonly message?: string;
   readonly service?: string;
   readonly yes?: boolean;
   readonly json?: boolean;
@@ -24,6 +27,9 @@ export function addSigningOptions(command: Command, key = true): Command {
     .option('--expires <time>', 'until when the signed files are good, counted from now (default: 1y)')
     .option('--service <url>', 'the service to publish to (default: where the tenant is)')
     .option('--retry-for <time>', 'how long to go on when other signers are faster', '1m')
+    .option('--propose', 'collect signatures in a proposal, also where the keys here would do')
+    .option('--no-propose', 'refuse where keys are missing here')
+    .option('-m, --message <text>', 'for the other signers of a proposal')
     .option('-y, --yes', 'do not ask before signing')
     .option('--json', 'print JSON');
 }

@@ -29,6 +29,9 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   unsign: () => import('./command/unsign.ts'),
   verify: () => import('./command/verify.ts'),
   inspect: () => import('./command/inspect.ts'),
+  proposal: () => import('./command/proposal.ts'),
+  root: () => import('./command/root.ts'),
+  revoke: () => import('./command/revoke.ts'),
   status: () => import('./command/status.ts'),
 };
 

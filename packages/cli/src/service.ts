@@ -1,11 +1,20 @@
 /** The service's write interface as one person or program uses it: requests out, parsed answers or coded errors back. */
 import {
   problemSchema,
+  proposalListSchema,
+  proposalProgressSchema,
+  proposalSchema,
   publicationSchema,
   tenantListSchema,
   tenantSchema,
   tokenSchema,
+  type CreateProposalRequest,
+  type OnlineKeys,
   type Problem,
+  type Proposal,
+  type ProposalProgress,
+  type ProposalSignature,
+  type ProposalSummary,
   type Publication,
   type PublicationRequest,
   type Tenant,
@@ -22,6 +31,13 @@ export interface ServiceLogin {
   /** `http://host:port`, no slash at the end. */
   readonly url: string;
   readonly token: string;
+}
+
+/** More proposals than this are not listed. */
+const maxListed = 1_000;
+
+function proposalsPath(tenant: TenantPath): string {
+  return `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/proposals`;
 }
 
 /** As much of a schema as is needed here. */
@@ -46,6 +62,12 @@ export class Service {
     return this.#call('POST', '/v1/tenants', tenantSchema, { path });
   }
 
+  /** New keys of the service for snapshot and timestamp: it signs with them once a root names them. */
+  async newOnlineKeys(tenant: TenantPath): Promise<OnlineKeys> {
+    const path = `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/online-keys`;
+    return (await this.#call('POST', path, tenantSchema, {})).onlineKeys;
+  }
+
   listTenants(): Promise<TenantList> {
     return this.#call('GET', '/v1/tenants', tenantListSchema);
   }
@@ -68,6 +90,51 @@ export class Service {
       if (error instanceof CliError && error.serviceCode === 'NOT_FOUND') return undefined;
       throw error;
     }
+  }
+
+  /** @throws CliError CONFLICT where what it builds on is no longer current, REFUSED, UNREACHABLE, OUTCOME_UNKNOWN */
+  propose(tenant: TenantPath, proposal: CreateProposalRequest): Promise<ProposalProgress> {
+    return this.#call('POST', proposalsPath(tenant), proposalProgressSchema, proposal);
+  }
+
+  /** Every proposal that still collects signatures, newest first. */
+  async openProposals(tenant: TenantPath): Promise<readonly ProposalSummary[]> {
+    return this.#proposals(tenant, 'state=open');
+  }
+
+  /** The newest proposals, whatever became of them. */
+  async latestProposals(tenant: TenantPath): Promise<readonly ProposalSummary[]> {
+    return (await this.#call('GET', proposalsPath(tenant), proposalListSchema)).proposals;
+  }
+
+  async #proposals(tenant: TenantPath, query: string): Promise<readonly ProposalSummary[]> {
+    const found: ProposalSummary[] = [];
+    for (let before = ''; ;) {
+      const path = `${proposalsPath(tenant)}?${query}${before}`;
+      const { proposals, next } = await this.#call('GET', path, proposalListSchema);
+      found.push(...proposals);
+      if (next === undefined || found.length >= maxListed) return found;
+      before = `&before=${next}`;
+    }
+  }
+
+  proposal(tenant: TenantPath, number: number): Promise<Proposal> {
+    return this.#call('GET', `${proposalsPath(tenant)}/${number}`, proposalSchema);
+  }
+
+  /** All are taken, or none. A signature that is there already is a success. */
+  addSignatures(
+    tenant: TenantPath,
+    number: number,
+    signatures: readonly ProposalSignature[],
+  ): Promise<ProposalProgress> {
+    const path = `${proposalsPath(tenant)}/${number}/signatures`;
+    return this.#call('POST', path, proposalProgressSchema, { signatures });
+  }
+
+  withdraw(tenant: TenantPath, number: number, message: string | undefined): Promise<ProposalProgress> {
+    const path = `${proposalsPath(tenant)}/${number}/withdraw`;
+    return this.#call('POST', path, proposalProgressSchema, message === undefined ? {} : { message });
   }
 
   async #call<T>(method: 'GET' | 'POST', path: string, schema: Schema<T>, body?: object): Promise<T> {

@@ -15,6 +15,7 @@ import {
   resolveName,
   Updater,
   type ResolvedName,
+  type Source,
   type TrustConfig,
   type TrustedTenant,
 } from '@mandate/client';
@@ -105,12 +106,17 @@ export function parsePrefix(prefix: string): string {
   }
 }
 
-/** Opens what the verifying client needs: the pinned root, the source, and the folder of what was verified before. */
+/**
+ * Opens what the verifying client needs: the pinned root, the source, and the folder of what was verified before.
+ *
+ * @param carried files that came another way than over the network
+ */
 export async function openTenant(
   context: Context,
   { tenant, metadataUrl, pin }: TrustedTenant,
+  carried?: Source,
 ): Promise<TenantSource> {
-  const source = new HttpSource(metadataUrl);
+  const source = carried ?? new HttpSource(metadataUrl);
   const resolved =
     'genesis' in pin ? pin : { root: await readPinnedRoot(join(context.configFolder, pin.rootFile)) };
   const identity = 'genesis' in resolved ? resolved.genesis : sha256Of(resolved.root);

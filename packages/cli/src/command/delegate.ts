@@ -6,7 +6,7 @@ import { addSigningOptions, collect, type SigningOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { delegate, placeCalled } from '../signer/delegate.ts';
-import { publicationJson, signChange } from '../signer/session.ts';
+import { outcomeOf, publicationJson, signChange } from '../signer/session.ts';
 import { trustedTenant } from '../trust.ts';
 import { parseThreshold } from './tenant.ts';
 
@@ -24,7 +24,11 @@ export function register(program: Command, action: ActionWrapper): void {
     )
     .argument('<tenant>', 'the tenant')
     .argument('<scope>', "team/app (one repository), 'team/**' (a subtree) or '**' (everything)")
-    .requiredOption('--key <key>', 'key of the new role, by name or file:<path>; may be repeated', collect)
+    .requiredOption(
+      '--key <key>',
+      'key of the new role: a name, file:<path>, or <file>.pub.json of somebody else; may be repeated',
+      collect,
+    )
     .option('--threshold <count>', 'how many of these keys must sign (default: 1)')
     .option('--from <role>', 'the role that delegates, for example org or team/** (default: targets)')
     .option('--sign-with <key>', 'sign the delegation itself with this key; may be repeated', collect);
@@ -72,7 +76,7 @@ async function run(context: Context, tenant: string, scopeText: string, options:
   });
   const { place, rekeyed, carried } = published.result;
   const what = rekeyed ? `gave ${place.role} other keys` : `delegated ${scope} to role ${place.role}`;
-  return {
+  return outcomeOf(published, trusted.tenant, {
     text: `${what} in tenant ${trusted.tenant}: ${threshold} of ${names.length} keys (${names.join(', ')})`,
     json: {
       tenant: trusted.tenant,
@@ -85,5 +89,5 @@ async function run(context: Context, tenant: string, scopeText: string, options:
       ...publicationJson(published),
     },
     hints: ['next: mandate sign <reference>'],
-  };
+  });
 }

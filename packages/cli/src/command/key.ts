@@ -12,12 +12,19 @@ import {
   type KeyAlgorithm,
   type KeyRecord,
 } from '@mandate/signing';
+import type { TrustedTenant } from '@mandate/client';
+import { formatDate, keyIdOf } from '@mandate/metadata';
 import type { Context } from '../context.ts';
 import { CliError } from '../error.ts';
+import { chosenKey } from '../key-choice.ts';
 import { shortKeyId } from '../key-id.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
+import { keyImpact, keysOfTenant, type KeyImpact } from '../signer/key-impact.ts';
+import { keyringOf } from '../signer/session.ts';
+import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
+import { loadTrust, openTenant, trustedTenant } from '../trust.ts';
 
 const algorithms: readonly KeyAlgorithm[] = ['ed25519', 'ecdsa-p256', 'ecdsa-p384'];
 
@@ -60,6 +67,23 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ mandate key show release\n')
     .action(action(show));
+  key
+    .command('export')
+    .description('Print the public record of a key, for others: what they give it a role with')
+    .argument('<name>', 'the name of the key')
+    .option('--json', 'print JSON; the record is JSON already')
+    .addHelpText('after', '\nExample:\n  $ mandate key export bob > bob.pub.json\n')
+    .action(action(exportKey));
+  key
+    .command('impact')
+    .description(
+      'What hangs on a key: its roles, what only it vouched for, what falls below threshold without it',
+    )
+    .argument('<key>', 'a name, <file>.pub.json, or the first digits of its id')
+    .argument('[tenant]', 'the tenant (default: every one that is trusted)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate key impact bob.pub.json acme\n')
+    .action(action(impact));
 }
 
 function passphrase({ env, terminal }: Context): ReturnType<typeof passphraseFrom> {
@@ -183,4 +207,74 @@ async function show({ keyFolder }: Context, name: string): Promise<Outcome> {
       : [`certificate claims  ${record.publisher.subject.replaceAll('\n', ', ')}`]),
   ];
   return { text: lines.join('\n'), json: describe(record) };
+}
+
+/** The record as `<name>.pub.json` holds it, but where the private half is: that is nobody else's business. */
+async function exportKey({ keyFolder }: Context, name: string): Promise<Outcome> {
+  const { keyId, publicKey, created } = await showKey(keyFolder, name);
+  const record = { keyid: keyId, key: publicKey.wire, created: formatDate(created), heldIn: 'elsewhere' };
+  return { text: JSON.stringify(record, undefined, 2), json: record };
+}
+
+interface TenantImpact extends KeyImpact {
+  readonly tenant: string;
+  readonly keyId: string;
+}
+
+async function impactOn(context: Context, text: string, trusted: TrustedTenant): Promise<TenantImpact> {
+  const base = await context.terminal.progress(`verifying ${trusted.tenant}`, async () =>
+    verifiedBase(await openTenant(context, trusted), context.now()),
+  );
+  const key = await chosenKey(keyringOf(context, []), text, await keysOfTenant(base));
+  const found = await context.terminal.progress('looking at every role', () => keyImpact(base, key));
+  return { tenant: trusted.tenant, keyId: keyIdOf(key), ...found };
+}
+
+async function impact(context: Context, text: string, name: string | undefined): Promise<Outcome> {
+  const tenants =
+    name === undefined ? (await loadTrust(context)).tenants : [await trustedTenant(context, name)];
+  const found: TenantImpact[] = [];
+  for (const trusted of tenants) found.push(await impactOn(context, text, trusted));
+  return {
+    text: found.map(impactText).join('\n\n'),
+    json: {
+      tenants: found.map(({ tenant, keyId, roles, artifacts }) => ({
+        tenant,
+        keyId,
+        roles: roles.map(({ keySet, ...role }) => ({
+          ...role,
+          threshold: keySet.threshold,
+          keys: keySet.keys.size,
+        })),
+        artifacts: [...artifacts].map(([path, role]) => ({ path, role })),
+      })),
+    },
+    hints: found
+      .filter(({ roles }) => roles.length > 0)
+      .map(({ tenant }) => `if it is lost or stolen: mandate revoke key ${text} ${tenant}`),
+  };
+}
+
+function impactText({ tenant, keyId, roles, artifacts }: TenantImpact): string {
+  const head = `key ${shortKeyId(keyId)} in tenant ${tenant}`;
+  if (roles.length === 0) return `${head}: no role names it`;
+  const rows = roles.map(({ role, delegator, keySet, left, below, restingFiles }) => [
+    role,
+    delegator,
+    `${keySet.threshold} of ${keySet.keys.size}`,
+    below ? `BELOW THRESHOLD, ${left} left` : `${left} left`,
+    restingFiles === 0
+      ? 'stands without it'
+      : `rests on it${restingFiles > 1 ? ` (${restingFiles} files)` : ''}`,
+  ]);
+  const paths = [...artifacts].slice(0, 50).map(([path, role]) => `  ${path}  (role ${role})`);
+  return [
+    head,
+    table(['role', 'delegated by', 'signed by', 'without the key', 'signed now'], rows),
+    artifacts.size === 0
+      ? 'no artifact rests on its signature alone'
+      : `${artifacts.size} entries that fall without its signature:`,
+    ...paths,
+    ...(artifacts.size > paths.length ? [`  ... and ${artifacts.size - paths.length} more`] : []),
+  ].join('\n');
 }

@@ -2,13 +2,15 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { CliError } from '../error.ts';
+import type { Keyring } from '../keyring.ts';
 import { addSigningOptions, type SigningOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { placeCalled } from '../signer/delegate.ts';
+import type { Draft } from '../signer/draft.ts';
 import { renewAll, renewRole } from '../signer/renew.ts';
 import type { Published } from '../signer/publish.ts';
-import { publicationJson, signChange, type Change } from '../signer/session.ts';
+import { outcomeOf, publicationJson, signChange, type Change } from '../signer/session.ts';
 import { trustedTenant } from '../trust.ts';
 
 interface Options extends SigningOptions {
@@ -43,14 +45,19 @@ async function run(
     trusted,
     options,
     async write(draft, keyring) {
-      if (roles.length === 0) ({ left } = await renewAll(draft, keyring, before));
+      if (roles.length === 0) left = await renewDue(draft, keyring, before, options);
       const places = await Promise.all(roles.map((role) => placeCalled(draft, role)));
       for (const place of places) await renewRole(draft, place);
     },
-    remarks: () => (left.length === 0 ? [] : [`  not renewed, their keys are not here: ${left.join(', ')}`]),
+    remarks: () =>
+      left.length === 0 ? [] : [`  not renewed now, keys are missing here: ${left.join(', ')}`],
   };
   const hints = (): string[] =>
-    left.length === 0 ? [] : [`the holders of the keys of ${left.join(', ')} renew those`];
+    left.length === 0
+      ? []
+      : [
+          `with the holders of their keys, renew what is left: mandate renew ${trusted.tenant} ${left.join(' ')}`,
+        ];
   let published: Published<void>;
   try {
     published = await signChange(context, change);
@@ -63,9 +70,27 @@ async function run(
     };
   }
   const renewed = published.difference.files.map(({ role }) => role);
-  return {
+  return outcomeOf(published, trusted.tenant, {
     text: `renewed ${renewed.length} files in tenant ${trusted.tenant}: ${renewed.slice(0, 12).join(', ')}${renewed.length > 12 ? ', ...' : ''}`,
     json: { tenant: trusted.tenant, renewed, left, ...publicationJson(published) },
     hints: hints(),
-  };
+  });
+}
+
+/**
+ * What the keys here can renew goes live at once; only where that is nothing, the roles that are shared with others are
+ * proposed.
+ *
+ * @returns the roles that stay as they are
+ */
+async function renewDue(
+  draft: Draft,
+  keyring: Keyring,
+  before: number,
+  { propose }: Options,
+): Promise<readonly string[]> {
+  const { shared, elsewhere } = await renewAll(draft, keyring, before);
+  const asks = draft.isEmpty && propose !== false;
+  if (asks) for (const place of shared) await draft.edit(place, (signed) => signed);
+  return [...(asks ? [] : shared), ...elsewhere].map(({ role }) => role);
 }

@@ -21,7 +21,7 @@ import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import type { Place } from '../signer/base.ts';
 import { changeContent } from '../signer/content.ts';
-import { publicationJson, signChange } from '../signer/session.ts';
+import { outcomeOf, publicationJson, signChange } from '../signer/session.ts';
 import { holderOfPath } from '../signer/walk.ts';
 
 interface Options extends SigningOptions, RegistryOptions {
@@ -96,7 +96,7 @@ async function sign(context: Context, what: readonly string[], options: Options)
   });
   const { tenant } = first.trusted;
   const { roles } = published.result;
-  return {
+  return outcomeOf(published, tenant, {
     text: signings
       .map(({ name, content }) => `signed ${formatArtifact(name)} in tenant ${tenant}: ${content.digest}`)
       .join('\n'),
@@ -112,7 +112,7 @@ async function sign(context: Context, what: readonly string[], options: Options)
       ...publicationJson(published),
     },
     hints: [`by role ${roles.join(', ')}; check it: mandate verify ${checkArguments(what, options)}`],
-  };
+  });
 }
 
 function checkArguments(what: readonly string[], { tenant, name }: Options): string {

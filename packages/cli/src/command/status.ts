@@ -1,13 +1,15 @@
 import type { Command } from 'commander';
+import type { ProposalProgress } from '@mandate/api';
 import type { TrustedTenant } from '@mandate/client';
-import { keySetText } from '../approval.ts';
+import { keySetText, plain } from '../approval.ts';
 import { allRoles, topLinks, type ChainLink, type RoleEntry } from '../chain.ts';
 import type { Context } from '../context.ts';
 import { formatDuration, formatExpiry, parseDuration } from '../duration.ts';
 import { CliError } from '../error.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
-import { keyringOf } from '../signer/session.ts';
+import { progressJson, progressLines } from '../proposal-progress.ts';
+import { keyringOf, serviceFor } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
 import { loadTrust, openTenant, trustedTenant } from '../trust.ts';
@@ -18,7 +20,7 @@ const soon = '30d';
 export function register(program: Command, action: ActionWrapper): void {
   program
     .command('status')
-    .description('Every role of a tenant: version, expiry, keys and threshold')
+    .description('Every role of a tenant: version, expiry, keys and threshold; and the proposals that wait')
     .argument('[tenant]', 'the tenant (default: every one that is trusted)')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ mandate status acme\n')
@@ -67,26 +69,68 @@ async function statusOf(context: Context, trusted: TrustedTenant): Promise<Outco
     artifacts === 0 ? '' : String(artifacts),
     keySetText(keySet, names),
   ]);
+  const pending = await pendingOf(context, trusted);
   const issued = base.trusted.issued;
   const due = roles.filter((role) => !isOnline(role) && role.expires < now + parseDuration(soon));
   return {
     text: [
       `tenant ${trusted.tenant}, genesis ${base.genesis}${issued === undefined ? '' : `, timestamp ${formatDuration(now - issued)} old`}`,
       table(['role', 'version', 'good until', 'entries', 'signed by'], rows),
+      ...(pending ?? []).flatMap(pendingLines),
+      ...due.map(
+        ({ role, expires }) =>
+          `warning: role ${role} ${expires > now ? `expires in ${formatDuration(expires - now)}` : 'has EXPIRED'}`,
+      ),
     ].join('\n'),
     json: {
       tenant: trusted.tenant,
       genesis: base.genesis,
       ...(issued === undefined ? {} : { issued: new Date(issued).toISOString(), ageMs: now - issued }),
       roles: roles.map((entry) => describe(entry, now)),
+      expiring: due.map(({ role }) => role),
+      ...(pending === undefined ? {} : { proposals: pending.map(progressJson) }),
     },
-    hints:
-      due.length === 0
+    hints: [
+      ...(due.length === 0
         ? []
         : [
             `${due.map(({ role }) => role).join(', ')} expire within ${soon}: mandate renew ${trusted.tenant}`,
-          ],
+          ]),
+      ...(pending === undefined || pending.length === 0
+        ? []
+        : [`mandate proposal show ${trusted.tenant} ${pending[0]?.number ?? 1}`]),
+    ],
   };
+}
+
+/** More proposals than this are only counted. */
+const shownProposals = 20;
+
+/**
+ * Proposals that wait, as the service counts them. Undefined where it cannot be asked: what is live was verified
+ * without it, so that fails nothing.
+ */
+async function pendingOf(
+  context: Context,
+  trusted: TrustedTenant,
+): Promise<readonly ProposalProgress[] | undefined> {
+  try {
+    const service = await serviceFor(context, trusted, undefined);
+    const open = (await service.openProposals(trusted.tenant)).slice(0, shownProposals);
+    return await Promise.all(open.map(({ number }) => service.proposal(trusted.tenant, number)));
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    if (error.code !== 'NOT_LOGGED_IN')
+      context.terminal.note(`warning: proposals cannot be asked for: ${error.message}`);
+    return undefined;
+  }
+}
+
+function pendingLines(proposal: ProposalProgress): string[] {
+  const { number, message, files } = proposal;
+  const about = message === undefined ? '' : `: ${plain(message)}`;
+  const roles = files.slice(0, 3).map(({ role, version }) => `${role} ${version}`);
+  return [`proposal ${number} waits, ${plain(roles.join(', '))}${about}`, ...progressLines(proposal)];
 }
 
 function describe(entry: RoleEntry, now: number): object {

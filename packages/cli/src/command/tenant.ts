@@ -50,7 +50,7 @@ interface CreateOptions {
 }
 
 /** A root is signed by hand and rarely: it is good for long. */
-const rootLifetime = '10y';
+export const rootLifetime = '10y';
 
 export function register(program: Command, action: ActionWrapper): void {
   const tenant = program.command('tenant').description('Tenants: create one, list and show them');

@@ -4,7 +4,7 @@ import { addSigningOptions, type SigningOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { placeCalled, undelegate } from '../signer/delegate.ts';
-import { publicationJson, signChange } from '../signer/session.ts';
+import { outcomeOf, publicationJson, signChange } from '../signer/session.ts';
 import type { Entry } from '../signer/walk.ts';
 import { trustedTenant } from '../trust.ts';
 
@@ -42,7 +42,7 @@ async function run(context: Context, tenant: string, scope: string, options: Opt
     ],
   });
   const { lost, surfaced, place } = published.result;
-  return {
+  return outcomeOf(published, trusted.tenant, {
     text: `took ${place.role} back in tenant ${trusted.tenant}; ${lost.size} entries are no longer vouched for`,
     json: {
       tenant: trusted.tenant,
@@ -51,5 +51,5 @@ async function run(context: Context, tenant: string, scope: string, options: Opt
       surfaced: [...surfaced.keys()],
       ...publicationJson(published),
     },
-  };
+  });
 }

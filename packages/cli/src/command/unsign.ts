@@ -8,7 +8,7 @@ import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { changeContent } from '../signer/content.ts';
 import type { Draft } from '../signer/draft.ts';
-import { publicationJson, signChange } from '../signer/session.ts';
+import { outcomeOf, publicationJson, signChange } from '../signer/session.ts';
 import { entriesOf, holderOfPath, type Entry } from '../signer/walk.ts';
 
 interface Options extends SigningOptions {
@@ -48,10 +48,10 @@ async function unsign(context: Context, reference: string | undefined, options: 
     write: (draft) => takeBack(draft, name, options.tagOnly === true),
   });
   const paths = published.result;
-  return {
+  return outcomeOf(published, name.trusted.tenant, {
     text: `no longer signed in tenant ${name.trusted.tenant}: ${paths.join(', ')}`,
     json: { tenant: name.trusted.tenant, paths, ...publicationJson(published) },
-  };
+  });
 }
 
 /** Removes the entries and returns their paths. */

@@ -27,6 +27,8 @@ export interface Base {
   role(place: Place): Promise<Targets>;
   /** Loads many at once, so that asking for each is fast. */
   preload(places: readonly Place[]): Promise<void>;
+  /** Number of roles in the snapshot. */
+  readonly roleCount: number;
   /** The version that the snapshot lists, 0 where it lists none. A role that was removed is listed still. */
   listedVersion(role: string): number;
 }

@@ -4,7 +4,6 @@
  */
 import {
   contains,
-  heldScope,
   leafOf,
   matchesPattern,
   ownRoles,
@@ -25,6 +24,7 @@ import { CliError } from '../error.ts';
 import { below, top, type Place } from './base.ts';
 import { changeContent, leafBelow, newTargetOf, type Changes } from './content.ts';
 import type { Draft } from './draft.ts';
+import { placeOf } from './place.ts';
 import { entriesOf, holderOfPath, type Entry } from './walk.ts';
 
 /** What a change of delegations does to entries that verifiers see. */
@@ -36,13 +36,14 @@ export interface DelegationChange {
   readonly carried: ReadonlyMap<string, Entry>;
 }
 
-function inScope(scope: Scope): (path: string) => boolean {
+/** The paths of a scope. */
+export function inScope(scope: Scope): (path: string) => boolean {
   const patterns = patternsOf(scope);
   return (path) => patterns.some((pattern) => matchesPattern(pattern, path));
 }
 
 /** Whether a delegated role, by its name, can list something in the scope. A leaf can list all that its delegator may. */
-function overlaps(scope: Scope): (role: { readonly name: string }, delegator: string) => boolean {
+export function overlaps(scope: Scope): (role: { readonly name: string }, delegator: string) => boolean {
   return ({ name }, delegator) => {
     const other = name === leafOf(delegator) ? undefined : scopeOfRole(name);
     return other === undefined || contains(scope, other) || contains(other, scope);
@@ -67,28 +68,13 @@ export async function placeCalled(draft: Draft, text: string): Promise<Place> {
   const scope = scopeCalled(text);
   const ofScope = scope === undefined ? undefined : roleOfScope(scope);
   const found =
-    (ofScope === undefined ? undefined : await findPlace(draft, ofScope, top)) ??
-    (await findPlace(draft, text, top));
+    (ofScope === undefined ? undefined : await placeOf(draft, ofScope)) ?? (await placeOf(draft, text));
   if (found !== undefined) return found;
   const role = ofScope ?? text;
   throw new CliError('NOT_FOUND', `role ${role} is not delegated`, {
     role,
     next: 'mandate status <tenant> lists the roles',
   });
-}
-
-async function findPlace(draft: Draft, role: string, from: Place): Promise<Place | undefined> {
-  if (role === from.role) return from;
-  const { delegations } = await draft.role(from);
-  if (delegations?.named(role) !== undefined) return below(from, role);
-  const scope = heldScope(role);
-  for (const { name } of delegations?.roles ?? []) {
-    const outer = heldScope(name);
-    if (scope === undefined || outer === undefined || !contains(outer, scope)) continue;
-    const found = await findPlace(draft, role, below(from, name));
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 /** Delegates a scope to these keys, or gives a role that is delegated already these keys instead. */
@@ -122,7 +108,7 @@ export async function delegate(
 
 /** A role name belongs to one delegator (DESIGN section 2). */
 async function requireFree(draft: Draft, { role }: Place): Promise<void> {
-  const holder = (await findPlace(draft, role, top))?.from?.role;
+  const holder = (await placeOf(draft, role))?.from?.role;
   if (holder === undefined) return;
   throw new CliError('EXISTS', `role ${role} belongs to ${holder}`, {
     role,
@@ -167,7 +153,7 @@ async function clearLeaf(draft: Draft, from: Place, carried: ReadonlyMap<string,
 }
 
 /** Gives a role other keys: its delegator names them, and everything that they must sign is signed again. */
-async function rekey(draft: Draft, place: Place, keys: RoleKeys): Promise<void> {
+export async function rekey(draft: Draft, place: Place, keys: RoleKeys): Promise<void> {
   const { from } = place;
   if (from === undefined) throw new CliError('USAGE', 'the keys of targets are in the root');
   await draft.edit(from, (signed) => withDelegation(signed, from.role, place.role, keys));

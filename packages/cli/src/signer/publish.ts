@@ -4,13 +4,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Publication, PublicationFile, PublicationRequest } from '@mandate/api';
-import type { TenantPath } from '@mandate/metadata';
-import { signMetadata } from '@mandate/signing';
+import type { CreateProposalRequest, ProposalProgress, Publication, PublicationRequest } from '@mandate/api';
+import { assembleProposal, type Requirement, type TenantPath } from '@mandate/metadata';
 import { CliError } from '../error.ts';
 import type { Keyring } from '../keyring.ts';
 import type { Service } from '../service.ts';
 import type { Base } from './base.ts';
+import { encodeSignatures, signaturesAtHand } from './collect.ts';
 import { differenceOf, type Difference } from './difference.ts';
 import { Draft } from './draft.ts';
 
@@ -21,7 +21,7 @@ const longestPauseMs = 2_000;
 
 export interface PublishOptions<Result> {
   readonly tenant: TenantPath;
-  readonly service: Pick<Service, 'publish' | 'publication'>;
+  readonly service: Pick<Service, 'publish' | 'publication' | 'propose'>;
   readonly keyring: Keyring;
   /** Verifies the tenant anew: current, and not below what was seen. */
   readonly base: () => Promise<Base>;
@@ -30,7 +30,11 @@ export interface PublishOptions<Result> {
   /** Writes the draft; run again after a lost race. */
   readonly change: (draft: Draft) => Promise<Result>;
   /** Shown before anything is signed. @throws CliError NOT_CONFIRMED */
-  readonly approve: (difference: Difference, result: Result) => Promise<void>;
+  readonly approve: (difference: Difference, result: Result, asProposal: boolean) => Promise<void>;
+  /** Whether others may be asked for signatures; undefined: where keys are missing here. */
+  readonly propose?: boolean | undefined;
+  /** What goes with a proposal, beside its files and signatures. */
+  readonly proposal?: Pick<CreateProposalRequest, 'message' | 'expiresInSeconds' | 'supersedes'>;
   /** For how long lost races are run again, milliseconds. */
   readonly retryForMs: number;
   /** Milliseconds since the epoch. */
@@ -40,7 +44,9 @@ export interface PublishOptions<Result> {
 }
 
 export interface Published<Result> {
-  readonly publication: Publication;
+  /** Undefined while signatures are missing: then there is a proposal. */
+  readonly publication: Publication | undefined;
+  readonly proposal: ProposalProgress | undefined;
   readonly difference: Difference;
   readonly result: Result;
   /** Races that were lost on the way. */
@@ -52,19 +58,31 @@ function pauseMs(attempt: number, random: () => number = Math.random): number {
   return Math.min(longestPauseMs, firstPauseMs * 2 ** attempt) * (0.5 + random() / 2);
 }
 
-async function signed(draft: Draft, keyring: Keyring): Promise<PublicationFile[]> {
-  const files: PublicationFile[] = [];
-  for (const { place, signed } of draft.files) {
-    const signers = await keyring.signersFor(await draft.keySetOf(place), place.role);
-    files.push({ role: place.role, metadata: Buffer.from(await signMetadata(signed, signers)).toString() });
+/**
+ * Whether other people's signatures are needed: asked before anybody is asked to approve.
+ *
+ * @throws CliError NO_KEY where they may not be asked, or no key of any role is here
+ */
+async function needsOthers(
+  requirements: readonly Requirement[],
+  { keyring, propose }: Pick<PublishOptions<unknown>, 'keyring' | 'propose'>,
+): Promise<boolean> {
+  if (propose === true) return true;
+  let lacking: Requirement | undefined;
+  let some = false;
+  for (const requirement of requirements) {
+    some ||= await keyring.hasSome(requirement.keySet);
+    if (lacking === undefined && !(await keyring.has(requirement.keySet))) lacking = requirement;
   }
-  return files;
+  if (lacking === undefined) return false;
+  if (propose === false || !some) throw await keyring.missing(lacking.keySet, lacking.role);
+  return true;
 }
 
 /** Everything that a person looks at; the same text needs no second approval. */
-function fingerprint({ artifacts, delegations }: Difference): string {
+function fingerprint({ artifacts, delegations, members }: Difference): string {
   const shown = (value: unknown): unknown => (value instanceof Map ? [...value.keys()] : value);
-  return JSON.stringify([artifacts, delegations], (_, value: unknown) => shown(value));
+  return JSON.stringify([artifacts, delegations, members], (_, value: unknown) => shown(value));
 }
 
 /** @throws CliError, MetadataError and whatever the base throws; nothing is published then, unless OUTCOME_UNKNOWN */
@@ -74,17 +92,29 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
   for (let attempt = 0; ; attempt += 1) {
     const draft = new Draft(await options.base(), options.expires);
     const result = await options.progress('writing the next version', () => options.change(draft));
-    if (draft.files.length === 0)
-      throw new CliError('NO_CHANGE', 'the tenant already says so; nothing was signed');
-    const difference = differenceOf(draft.files);
-    if (fingerprint(difference) !== approved) await options.approve(difference, result);
+    if (draft.isEmpty) throw new CliError('NO_CHANGE', 'the tenant already says so; nothing was signed');
+    const difference = differenceOf(draft.compared);
+    const requirements = await draft.requirements();
+    const asProposal = await needsOthers(requirements, options);
+    if (fingerprint(difference) !== approved) await options.approve(difference, result, asProposal);
     approved = fingerprint(difference);
-    const files = await signed(draft, options.keyring);
+    const collected = await signaturesAtHand(requirements, options.keyring);
     try {
+      if (asProposal) {
+        const files = draft.proposed.map(({ role, signedText }) => ({ role, signed: signedText }));
+        const request = { files, signatures: encodeSignatures(collected), ...options.proposal };
+        const send = (): Promise<ProposalProgress> => propose(options.service, options.tenant, request);
+        const proposal = await options.progress('proposing', send);
+        return { publication: proposal.publication, proposal, difference, result, rebased: attempt };
+      }
+      const files = assembleProposal(draft.proposed, collected).map(({ role, bytes }) => ({
+        role,
+        metadata: Buffer.from(bytes).toString(),
+      }));
       const request = { id: randomUUID(), files };
       const send = (): Promise<Publication> => submit(options.service, options.tenant, request);
       const publication = await options.progress('publishing', send);
-      return { publication, difference, result, rebased: attempt };
+      return { publication, proposal: undefined, difference, result, rebased: attempt };
     } catch (error) {
       if (!(error instanceof CliError) || error.code !== 'CONFLICT') throw error;
       if (options.now() >= deadline) {
@@ -95,6 +125,23 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
       }
     }
     await sleep(pauseMs(attempt));
+  }
+}
+
+/** Sends it until its outcome is known: the same files are the same proposal. */
+async function propose(
+  service: Pick<Service, 'propose'>,
+  tenant: TenantPath,
+  request: CreateProposalRequest,
+): Promise<ProposalProgress> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await service.propose(tenant, request);
+    } catch (error) {
+      const unknown = error instanceof CliError && error.code === 'OUTCOME_UNKNOWN';
+      if (!unknown || attempt + 1 >= askAgainAttempts) throw error;
+    }
+    await sleep(pauseMs(attempt + 3));
   }
 }
 

@@ -18,29 +18,37 @@ export async function renewRole(draft: Draft, place: Place): Promise<void> {
   for (const bin of bins) await draft.edit(bin, (signed) => signed);
 }
 
+/** What is due and cannot be renewed by the keys at hand alone. */
+export interface Left {
+  /** Some of the role's keys are here: others are asked to sign with them. */
+  readonly shared: readonly Place[];
+  /** None are. */
+  readonly elsewhere: readonly Place[];
+}
+
 /**
  * Every role that expires before `before`, as far as its keys are at hand.
  *
  * @param before milliseconds since the epoch
- * @returns roles that are due and whose keys are elsewhere
  */
 export async function renewAll(
   draft: Draft,
-  keyring: Pick<Keyring, 'has'>,
+  keyring: Pick<Keyring, 'has' | 'hasSome'>,
   before: number,
-): Promise<{ readonly left: readonly string[] }> {
-  const left: string[] = [];
+): Promise<Left> {
+  const shared: Place[] = [];
+  const elsewhere: Place[] = [];
   const visit = async (place: Place): Promise<void> => {
     const file = await draft.role(place);
     const due = file.expires < before;
-    const hasKeys = await keyring.has(await draft.keySetOf(place));
-    if (due && hasKeys) await draft.edit(place, (signed) => signed);
-    else if (due) left.push(place.role);
+    const keySet = await draft.keySetOf(place);
+    if (due && (await keyring.has(keySet))) await draft.edit(place, (signed) => signed);
+    else if (due) ((await keyring.hasSome(keySet)) ? shared : elsewhere).push(place);
     const named = file.delegations?.roles.map(({ name }) => below(place, name)) ?? [];
     const children = [...named, ...(await binsOf(draft, place))];
     await draft.base.preload(children);
     for (const child of children) await visit(child);
   };
   await visit(top);
-  return { left };
+  return { shared, elsewhere };
 }

@@ -1,6 +1,7 @@
 /** One person's signing of one tenant: the keys, the service, the verified base, and the look at what will be signed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Publication } from '@mandate/api';
+import type { TenantPath } from '@mandate/metadata';
 import { passphraseFrom } from '@mandate/signing';
 import type { TrustedTenant } from '@mandate/client';
 import { approve, differenceText } from '../approval.ts';
@@ -11,6 +12,8 @@ import { Keyring } from '../keyring.ts';
 import { loginFor } from '../login.ts';
 import type { SigningOptions } from '../option.ts';
 import { Service } from '../service.ts';
+import type { Outcome } from '../outcome.ts';
+import { missingHints, progressJson, progressLines } from '../proposal-progress.ts';
 import { openTenant, serviceOf } from '../trust.ts';
 import type { Difference } from './difference.ts';
 import type { Draft } from './draft.ts';
@@ -28,6 +31,10 @@ export interface Change<Result> {
   readonly write: (draft: Draft, keyring: Keyring) => Promise<Result>;
   /** What a person should know besides the difference. */
   readonly remarks?: (result: Result, difference: Difference) => readonly string[];
+  /** Expiry of what is written, milliseconds since the epoch; undefined: as `options` say. */
+  readonly expires?: number;
+  /** The proposal whose place this one takes. */
+  readonly supersedes?: number;
 }
 
 export function keyringOf(
@@ -43,13 +50,10 @@ export async function signChange<Result>(
   change: Change<Result>,
 ): Promise<Published<Result>> {
   const { trusted, options } = change;
-  const login = await loginFor(
-    context,
-    options.service ?? (context.env['MANDATE_SERVICE'] || serviceOf(trusted)),
-  );
+  const service = await serviceFor(context, trusted, options.service);
   const keyring = keyringOf(context, options.key ?? [], change.alsoKeys);
   try {
-    return await signWith(context, change, new Service(login), keyring);
+    return await signWith(context, change, service, keyring);
   } finally {
     await keyring.close();
   }
@@ -70,20 +74,49 @@ async function signWith<Result>(
     keyring,
     base: () =>
       context.terminal.progress(`verifying ${trusted.tenant}`, () => verifiedBase(tenant, context.now())),
-    expires: context.now() + parseDuration(options.expires ?? roleLifetime),
+    expires: change.expires ?? context.now() + parseDuration(options.expires ?? roleLifetime),
     change: (draft) => change.write(draft, keyring),
-    approve: async (difference, result) => {
+    propose: options.propose,
+    proposal: {
+      ...(options.message === undefined ? {} : { message: options.message }),
+      ...(change.supersedes === undefined ? {} : { supersedes: change.supersedes }),
+    },
+    approve: async (difference, result, asProposal) => {
       const remarks = change.remarks?.(result, difference) ?? [];
       const head = `To be signed for tenant ${trusted.tenant}:`;
       const text = [head, differenceText(difference, names, context.now()), ...remarks].join('\n');
-      await approve(context, text, options);
+      await approve(context, text, options, asProposal ? 'Sign and propose this?' : undefined);
     },
     retryForMs: parseDuration(options.retryFor ?? '1m'),
     now: context.now,
     progress: (what, work) => context.terminal.progress(what, work),
   });
-  await seeIt(context, tenant, published.publication);
+  if (published.publication !== undefined) await seeIt(context, tenant, published.publication);
   return published;
+}
+
+/** Work with keys, and lets go of them whatever becomes of it. */
+export async function withKeyring<Result>(
+  context: Context,
+  chosen: readonly string[] | undefined,
+  work: (keyring: Keyring) => Promise<Result>,
+): Promise<Result> {
+  const keyring = keyringOf(context, chosen ?? []);
+  try {
+    return await work(keyring);
+  } finally {
+    await keyring.close();
+  }
+}
+
+/** The service that a tenant is signed through. @throws CliError NOT_LOGGED_IN */
+export async function serviceFor(
+  context: Context,
+  trusted: TrustedTenant,
+  wanted: string | undefined,
+): Promise<Service> {
+  const url = wanted ?? (context.env['MANDATE_SERVICE'] || undefined) ?? serviceOf(trusted);
+  return new Service(await loginFor(context, url));
 }
 
 /** A process of the service that did not accept the publication may serve the state before it for a moment. */
@@ -93,7 +126,7 @@ const seenAfterMs = [0, 300, 1_000] as const;
  * Looks at what the service serves now: from here on this machine accepts nothing older than what it signed. The
  * publication stands either way, so trouble is said and fails nothing.
  */
-async function seeIt(context: Context, tenant: TenantSource, publication: Publication): Promise<void> {
+export async function seeIt(context: Context, tenant: TenantSource, publication: Publication): Promise<void> {
   const { terminal, now } = context;
   try {
     for (const pauseMs of seenAfterMs) {
@@ -110,8 +143,24 @@ async function seeIt(context: Context, tenant: TenantSource, publication: Public
   }
 }
 
-/** What every publication tells a program. */
-export function publicationJson({ publication, rebased }: Published<unknown>): object {
+/** What every publication or proposal tells a program. */
+export function publicationJson({ publication, proposal, rebased }: Published<unknown>): object {
+  const waiting = proposal === undefined ? {} : { proposal: progressJson(proposal) };
+  if (publication === undefined) return { ...waiting, rebased };
   const { id, versions, snapshotVersion, timestampVersion } = publication;
-  return { publication: id, versions, snapshotVersion, timestampVersion, rebased };
+  return { publication: id, versions, snapshotVersion, timestampVersion, ...waiting, rebased };
+}
+
+/** What was done; or, while signatures are missing, what the proposal waits for and what to do next. */
+export function outcomeOf(published: Published<unknown>, tenant: TenantPath, done: Outcome): Outcome {
+  const { publication, proposal } = published;
+  if (publication !== undefined || proposal === undefined) return done;
+  return {
+    ...done,
+    text: [
+      `proposal ${proposal.number} of tenant ${tenant} waits for signatures; nothing is published yet`,
+      ...progressLines(proposal),
+    ].join('\n'),
+    hints: missingHints(tenant, proposal),
+  };
 }

@@ -51,6 +51,10 @@ export class VerifiedBase implements Base {
     return this.#view.trusted;
   }
 
+  get roleCount(): number {
+    return this.#view.trusted.snapshot?.file.roles.size ?? 0;
+  }
+
   async role(place: Place): Promise<Targets> {
     const delegator = place.from?.role ?? 'root';
     const { trusted } = this.#view;

@@ -1,0 +1,156 @@
+/**
+ * What a signer is shown of somebody's proposal: computed here, from the bytes to be signed, on a base that was verified
+ * here (DESIGN section 2, rule 8). What the service says of the proposal is not looked at.
+ */
+import {
+  assembleProposal,
+  MetadataError,
+  planPublication,
+  proposalStatus,
+  requireSignature,
+  scopeOfRole,
+  type AcceptedPublication,
+  type Collected,
+  type KeyId,
+  type ProposalStatus,
+  type ProposedFile,
+  type Root,
+} from '@mandate/metadata';
+import type { ProposalSignature } from '@mandate/api';
+import { CliError } from '../error.ts';
+import { below, top, type Base, type Place } from './base.ts';
+import { currentTenant } from './current-tenant.ts';
+import { inScope, overlaps } from './delegate.ts';
+import { differenceOf, type ComparedFile, type Difference } from './difference.ts';
+import { Draft } from './draft.ts';
+import { placeOf } from './place.ts';
+import { entriesOf, type Entry } from './walk.ts';
+
+export interface Review {
+  readonly difference: Difference;
+  readonly planned: AcceptedPublication;
+  /** Counted here, from signatures that were verified here. */
+  readonly status: ProposalStatus;
+  /** The signatures that count. */
+  readonly collected: Collected;
+  /** Signatures that count nothing: by other keys, or over other bytes. */
+  readonly junk: number;
+  readonly effects: Effects;
+}
+
+/** What changed delegations do to entries in files that nobody touches. */
+interface Effects {
+  /** Nobody vouches for them afterwards. */
+  readonly lost: ReadonlyMap<string, Entry>;
+  /** Another role is asked afterwards, and says something else. */
+  readonly surfaced: ReadonlyMap<string, Entry>;
+}
+
+/** The same files, with the verified ones that they follow. */
+async function compared(base: Base, { roots, roles }: AcceptedPublication): Promise<ComparedFile[]> {
+  const files: ComparedFile[] = [];
+  let before: Root = base.root;
+  for (const after of roots) {
+    files.push({ role: 'root', before, after });
+    before = after;
+  }
+  const current = currentTenant(base);
+  for (const { name, file } of roles) {
+    const held = await current.role(name);
+    files.push({ role: name, before: held?.delegator === undefined ? undefined : held.file, after: file });
+  }
+  return files;
+}
+
+/** @param now milliseconds since the epoch @throws CliError OVERTAKEN; MetadataError for files that nobody may publish */
+async function plan(
+  base: Base,
+  files: readonly ProposedFile[],
+  collected: Collected,
+  now: number,
+): Promise<AcceptedPublication> {
+  try {
+    return await planPublication(assembleProposal(files, collected), currentTenant(base), now);
+  } catch (cause) {
+    if (!(cause instanceof MetadataError) || cause.reason !== 'VERSION') throw cause;
+    throw new CliError('OVERTAKEN', `another publication was first: ${cause.message}`, {
+      cause,
+      role: cause.role,
+      next: 'make the same change on what is current: mandate proposal rebase <tenant> <number>',
+    });
+  }
+}
+
+function take(
+  planned: AcceptedPublication,
+  signatures: readonly ProposalSignature[],
+): { collected: Collected; junk: number } {
+  const collected = new Map<string, Map<KeyId, Uint8Array>>();
+  let junk = 0;
+  for (const { role, keyId, sig: hex } of signatures) {
+    const signature = { keyId: keyId as KeyId, sig: Buffer.from(hex, 'hex') };
+    try {
+      requireSignature(planned, role, signature);
+      const own = collected.get(role) ?? new Map<KeyId, Uint8Array>();
+      collected.set(role, own.set(signature.keyId, signature.sig));
+    } catch (error) {
+      if (!(error instanceof MetadataError)) throw error;
+      junk += 1;
+    }
+  }
+  return { collected, junk };
+}
+
+/** The tenant as the proposal would have it. */
+async function draftOf(base: Base, { roles }: AcceptedPublication): Promise<Draft> {
+  const draft = new Draft(base, 0);
+  for (const { name, delegator, file } of roles) {
+    const from: Place | undefined = delegator === 'root' ? undefined : below(top, delegator);
+    draft.adopt({
+      place: { role: name, from },
+      before: undefined,
+      signed: file.envelope.signed,
+      after: file,
+    });
+  }
+  return draft;
+}
+
+async function effectsOf(base: Base, planned: AcceptedPublication, difference: Difference): Promise<Effects> {
+  const lost = new Map<string, Entry>();
+  const surfaced = new Map<string, Entry>();
+  const shown = new Set(difference.artifacts.map(({ path }) => path));
+  const [before, after] = [new Draft(base, 0), await draftOf(base, planned)];
+  for (const { role, delegator, change } of difference.delegations) {
+    const scope = scopeOfRole(role);
+    const from = delegator === 'root' || change === 'changed' ? undefined : await placeOf(base, delegator);
+    if (scope === undefined || from === undefined) continue;
+    const [old, next] = await Promise.all(
+      [before, after].map((draft) => entriesOf(draft, from, inScope(scope), overlaps(scope))),
+    );
+    for (const [path, entry] of old ?? []) if (next?.has(path) !== true) lost.set(path, entry);
+    for (const [path, entry] of next ?? []) {
+      const same = old?.get(path)?.target.hashes.sha256 === entry.target.hashes.sha256;
+      if (!same && !shown.has(path)) surfaced.set(path, entry);
+    }
+  }
+  for (const { path, change } of difference.artifacts) if (change === 'removed') lost.delete(path);
+  return { lost, surfaced };
+}
+
+/**
+ * @param now milliseconds since the epoch
+ * @throws CliError OVERTAKEN; MetadataError where the files break a rule or the base does not verify
+ */
+export async function reviewProposal(
+  base: Base,
+  files: readonly ProposedFile[],
+  signatures: readonly ProposalSignature[],
+  now: number,
+): Promise<Review> {
+  const { collected, junk } = take(await plan(base, files, new Map(), now), signatures);
+  const planned = await plan(base, files, collected, now);
+  const difference = differenceOf(await compared(base, planned));
+  const effects = await effectsOf(base, planned, difference);
+  return { difference, planned, status: proposalStatus(planned), collected, junk, effects };
+}
