@@ -124,7 +124,11 @@ describe('cli: delegate and undelegate', () => {
     await alice.do('delegate', tenant, 'team/app', '--key', 'team', '--key', 'second', '--threshold', '2');
     const file = alice.file('f', 'f');
     const args = ['sign', '--tenant', tenant, '--name', 'team/app:1', file];
-    assert.equal((await alice.fails('NO_KEY', ...args, '--key', 'team')).role, 'repo~team~app');
+    const short = [...args, '--key', 'team'];
+    assert.equal((await alice.fails('NO_KEY', ...short, '--no-propose')).role, 'repo~team~app');
+    const { proposal } = await alice.json<{ proposal: { state: string } }>(...short);
+    assert.equal(proposal.state, 'open');
+    assert.equal(await code('team/app:1', 'f'), 'NOT_SIGNED');
     await alice.do(...args);
     assert.equal(
       (await alice.verdict('--tenant', tenant, '--name', 'team/app:1', file, '--min-threshold', '2')).code,

@@ -23,6 +23,19 @@ const commands = [
   ['verify'],
   ['inspect'],
   ['status'],
+  ['key', 'export'],
+  ['key', 'impact'],
+  ['proposal', 'list'],
+  ['proposal', 'show'],
+  ['proposal', 'sign'],
+  ['proposal', 'withdraw'],
+  ['proposal', 'rebase'],
+  ['proposal', 'export'],
+  ['proposal', 'sign-file'],
+  ['proposal', 'import'],
+  ['root', 'show'],
+  ['root', 'propose'],
+  ['revoke', 'key'],
 ] as const;
 
 describe('cli: manners', () => {

@@ -152,4 +152,101 @@ describe('cli: a service that a signer must not believe', () => {
     await alice.fails('CONFLICT', ...sign(), '--retry-for', '1s');
     assert.ok(liar.published > 3);
   });
+
+  describe('a proposal that it forged', () => {
+    interface Shown {
+      difference: {
+        artifacts: { path: string; change: string }[];
+        members: { role: string; member: string }[];
+        delegations: { role: string; change: string }[];
+      };
+      complete: boolean;
+      junk: number;
+      requirements: { distinct: number }[];
+    }
+    interface Proposed {
+      files: { role: string; signed: string }[];
+      signatures: { sig: string }[];
+      requirements: { met: boolean; distinct: number }[];
+      complete: boolean;
+    }
+
+    /** Lets the service tell something else of proposal 1. */
+    function forge(edit: (proposal: Proposed) => void): void {
+      liar.lie = async (path, request) => {
+        if (request.method !== 'GET' || !path.endsWith('/proposals/1')) return undefined;
+        const { authorization = '' } = request.headers;
+        const real = await fetch(`${world().url}${path}`, { headers: { authorization } });
+        const proposal = (await real.json()) as Proposed;
+        edit(proposal);
+        return { status: 200, body: Buffer.from(JSON.stringify(proposal)) };
+      };
+    }
+
+    function editSigned(edit: (signed: string) => string): void {
+      forge(({ files }) => {
+        for (const file of files) file.signed = edit(file.signed);
+      });
+    }
+
+    beforeEach(async () => {
+      await alice.do('key', 'generate', 'second');
+      await alice.do('delegate', tenant, '**', '--key', 'org', '--key', 'second', '--threshold', '2');
+      await alice.do(...sign(), '--key', 'org');
+    });
+
+    it('is shown as its bytes say', async () => {
+      editSigned((signed) => signed.replace('"x/1"', '"x/2"'));
+      const { difference, junk, requirements } = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      assert.ok(difference.artifacts.some(({ path }) => path === 'x/2'));
+      assert.ok(!difference.artifacts.some(({ path }) => path === 'x/1'));
+      assert.equal(junk, 1);
+      assert.equal(requirements[0]?.distinct, 0);
+    });
+
+    it('hides no member that nobody knows', async () => {
+      editSigned((signed) => signed.replace(/}$/, ',"x-something":"else"}'));
+      const { difference } = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      assert.deepEqual(difference.members, [{ role: 'org', member: 'x-something', after: 'else' }]);
+      editSigned((signed) => signed.replace(/("length":1)(})/, '$1,"more":true$2'));
+      const inTarget = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      assert.equal(inTarget.difference.members.length, 1);
+    });
+
+    it('is refused where no rule would let it be published', async () => {
+      for (const [code, edit] of [
+        ['OVERTAKEN', (signed: string) => signed.replace(/"version":3/, '"version":2')],
+        [
+          'MALFORMED',
+          (signed: string) => signed.replace('"x-mandate-role":"org"', '"x-mandate-role":"repo~x"'),
+        ],
+        ['MALFORMED', (signed: string) => signed.replace('"x/1"', '"~policy/1"')],
+        ['MALFORMED', (signed: string) => signed.replace(/,"version"/, ', "version"')],
+      ] as const) {
+        editSigned(edit);
+        await alice.fails(code, 'proposal', 'show', tenant, '1');
+        await alice.fails(code, 'proposal', 'sign', tenant, '1');
+      }
+    });
+
+    it('is counted here: a service that calls it complete is not believed', async () => {
+      forge((proposal) => {
+        proposal.complete = true;
+        for (const one of proposal.requirements) Object.assign(one, { met: true, distinct: 2 });
+        for (const one of proposal.signatures) one.sig = '00'.repeat(64);
+      });
+      const shown = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      assert.equal(shown.complete, false);
+      assert.equal(shown.requirements[0]?.distinct, 0);
+      assert.equal(shown.junk, 1);
+    });
+
+    it('on an older base is refused', async () => {
+      const old = await served(`/tuf/${tenant}/metadata/timestamp.json`);
+      await alice.do('delegate', tenant, 'other', '--key', 'org');
+      liar.lie = (path) =>
+        Promise.resolve(path.endsWith('/timestamp.json') ? { status: 200, body: old } : undefined);
+      await alice.fails('ROLLBACK', 'proposal', 'sign', tenant, '1', '--key', 'second');
+    });
+  });
 });
