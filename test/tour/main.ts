@@ -11,10 +11,11 @@ import { fixedPassphrase, openSigner, signMetadata } from '@mandate/signing';
 import { pushImage } from '../support/image.ts';
 import { startRegistry, type RunningRegistry } from '../support/registry.ts';
 import { onPath } from '../support/program.ts';
+import { playCeremony } from './ceremony.ts';
 import { say, Stage, startService, type RunningService } from './stage.ts';
 
 /** What the story is about: images in a registry, or plain files where no registry is installed. */
-interface Artifacts {
+export interface Artifacts {
   /** Puts content under a name; again replaces it. */
   put(name: string, content: string): Promise<void>;
   /** The arguments that name it for sign, unsign and inspect. */
@@ -83,7 +84,10 @@ async function play(
   await stage.run('key', 'generate', 'bob');
   await stage.run('delegate', 'acme', 'vault', '--key', 'alice', '--key', 'bob', '--threshold', '2');
   await artifacts.put('vault:v1', 'the vault');
-  await stage.refused('NO_KEY', 'sign', ...artifacts.named('vault:v1'), '--key', 'alice');
+  await stage.refused('NO_KEY', 'sign', ...artifacts.named('vault:v1'), '--key', 'alice', '--no-propose');
+  const { stdout } = await stage.run('sign', ...artifacts.named('vault:v1'), '--key', 'alice');
+  if (!stdout.startsWith('proposal 1 ')) stage.surprise('no proposal where a signature was missing');
+  await stage.run('proposal', 'withdraw', 'acme', '1', '--message', 'both are here after all');
   stage.expect(
     'THRESHOLD_NOT_MET',
     await publishWithOneKey(stage, service),
@@ -107,6 +111,8 @@ async function play(
   say('\nA signature is taken back.');
   await stage.run('unsign', ...artifacts.named('vault:v1').filter((argument) => !argument.startsWith('/')));
   await stage.verdict('NOT_SIGNED', ...artifacts.presented('vault:v1'));
+
+  await playCeremony(stage, service, prefix, artifacts);
 
   say('\nEvery role, its expiry and its keys:');
   await stage.run('status', 'acme');

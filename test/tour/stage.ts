@@ -24,21 +24,55 @@ function show(line: string): void {
   process.stdout.write(`    ${line.trimEnd().replaceAll('\n', '\n    ')}\n`);
 }
 
+/** What everybody on stage adds to. */
+interface Story {
+  readonly folder: string;
+  readonly surprises: string[];
+  shown: number;
+}
+
 /** A folder, an environment, and what went otherwise than expected. */
 export class Stage {
-  readonly folder: string = mkdtempSync(join(tmpdir(), 'mandate-tour-'));
+  readonly #story: Story;
+  readonly #who: string;
   readonly #env: Record<string, string>;
-  readonly surprises: string[] = [];
-  /** Verdicts and refusals that were shown. */
-  shown = 0;
 
-  constructor() {
+  constructor(who = '', story?: Story) {
+    this.#story = story ?? {
+      folder: mkdtempSync(join(tmpdir(), 'mandate-tour-')),
+      surprises: [],
+      shown: 0,
+    };
+    this.#who = who;
     this.#env = {
       PATH: process.env['PATH'] ?? '',
       HOME: this.folder,
-      MANDATE_CONFIG: join(this.folder, 'config'),
+      MANDATE_CONFIG: join(this.folder, who === '' ? 'config' : `config-${who}`),
       MANDATE_PASSPHRASE: 'the passphrase of the tour',
     };
+  }
+
+  get folder(): string {
+    return this.#story.folder;
+  }
+
+  get surprises(): string[] {
+    return this.#story.surprises;
+  }
+
+  /** Verdicts and refusals that were shown. */
+  get shown(): number {
+    return this.#story.shown;
+  }
+
+  /** Somebody else, on a machine of their own. */
+  person(who: string): Stage {
+    return new Stage(who, this.#story);
+  }
+
+  #prompt(args: readonly string[]): string {
+    const prompt = `${this.#who}$ mandate ${args.map(quoted).join(' ')}`;
+    return styleText('cyan', prompt, { stream: process.stdout });
   }
 
   get environment(): Readonly<Record<string, string>> {
@@ -71,16 +105,39 @@ export class Stage {
 
   /** Runs a command that must succeed, and shows it with its result. */
   async run(...args: string[]): Promise<Ran> {
-    show(styleText('cyan', `$ mandate ${args.map(quoted).join(' ')}`, { stream: process.stdout }));
+    show(this.#prompt(args));
     const ran = await this.#run(args);
     show(ran.stdout === '' ? ran.stderr : ran.stdout);
     if (ran.code !== 0) this.surprise(`mandate ${args[0]} ended with ${ran.code}`);
     return ran;
   }
 
+  /** The same person without network: whatever is asked of a service goes nowhere. */
+  offline(): Stage {
+    const alone = new Stage(this.#who, this.#story);
+    Object.assign(alone.#env, { MANDATE_SERVICE: 'http://127.0.0.1:9', http_proxy: 'http://127.0.0.1:9' });
+    return alone;
+  }
+
+  /** Runs a command that must succeed, and shows nothing. */
+  async quietly(...args: string[]): Promise<Ran> {
+    const ran = await this.#run(args);
+    if (ran.code !== 0) this.surprise(`mandate ${args[0]} ended with ${ran.code}: ${ran.stderr}`);
+    return ran;
+  }
+
+  /** Runs a command that must succeed, shows all that a person sees on the way, and reads its result. */
+  async told(...args: string[]): Promise<Ran> {
+    show(this.#prompt(args));
+    const ran = await this.#run(args);
+    show(`${ran.stderr}${ran.stdout}`);
+    if (ran.code !== 0) this.surprise(`mandate ${args[0]} ended with ${ran.code}`);
+    return ran;
+  }
+
   /** Verifies, and holds the verdict against the expected code. @returns the verdict */
   async verdict(expected: string, ...args: string[]): Promise<{ code: string; digest?: string }> {
-    show(styleText('cyan', `$ mandate verify ${args.map(quoted).join(' ')}`, { stream: process.stdout }));
+    show(this.#prompt(['verify', ...args]));
     const { stdout, stderr } = await this.#run(['verify', ...args, '--json']);
     const verdict =
       stdout === ''
@@ -93,7 +150,7 @@ export class Stage {
 
   /** Runs a command that must be refused with this code. */
   async refused(expected: string, ...args: string[]): Promise<void> {
-    show(styleText('cyan', `$ mandate ${args.map(quoted).join(' ')}`, { stream: process.stdout }));
+    show(this.#prompt(args));
     const { stdout, stderr } = await this.#run([...args, '--json']);
     const line = stderr.split('\n').findLast((one) => one.startsWith('{"error"'));
     const error =
@@ -104,7 +161,7 @@ export class Stage {
   }
 
   expect(expected: string, found: string, about = ''): void {
-    this.shown += 1;
+    this.#story.shown += 1;
     const right = expected === found;
     const colour = right && found === 'VERIFIED' ? 'green' : right ? 'yellow' : 'red';
     show(`${styleText(colour, found, { stream: process.stdout })}${about}`);
