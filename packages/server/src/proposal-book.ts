@@ -4,29 +4,21 @@
  */
 import { randomUUID } from 'node:crypto';
 import { apiLimits, type CreateProposalRequest, type ProposalSignature } from '@mandate/api';
-import {
-  hexOf,
-  proposalDigest,
-  requireSignature,
-  type AcceptedPublication,
-  type KeyId,
-  type ProposedFile,
-} from '@mandate/metadata';
+import { hexOf, proposalDigest, type AcceptedPublication } from '@mandate/metadata';
 import { hasCode, ServerError } from './error.ts';
 import { noProposal, tooLate } from './proposal-answer.ts';
 import { isComplete } from './proposal-count.ts';
 import { planNow, type ProposalPlans } from './proposal-plan.ts';
 import type { ProposalPublisher } from './proposal-publisher.ts';
+import { parseFiles, verify } from './proposal-request.ts';
 import { transaction, type Database, type Queryable } from './sql/connection.ts';
 import { insertProposal, lockOpenProposals } from './sql/proposal-insert.ts';
 import { expireProposals } from './sql/proposal-sweep.ts';
+import { endProposal, linkSuccessor, openNumbers } from './sql/proposal-end.ts';
 import {
-  endProposal,
   findPublished,
   insertSignatures,
-  linkSuccessor,
   lockProposal,
-  openNumbers,
   readProposal,
   readSignatures,
   setComplete,
@@ -229,38 +221,6 @@ export class ProposalBook {
       this.#context.onTrouble(error);
     }
   }
-}
-
-function parseFiles({ files }: CreateProposalRequest): ProposedFile[] {
-  const seen = new Set<string>();
-  return files.map(({ role, signed }) => {
-    // Two roots in a row would need signatures of their own each.
-    if (seen.has(role)) throw twice(`role ${role} is proposed twice; propose one step`, role);
-    seen.add(role);
-    // As it will be in the database and in the file: a lone surrogate is none there.
-    return { role, signedText: Buffer.from(signed).toString() };
-  });
-}
-
-/** @param known signatures that were verified before: hex by role and key id */
-function verify(
-  planned: AcceptedPublication,
-  wanted: readonly ProposalSignature[],
-  known: ReadonlyMap<string, string>,
-): NewSignature[] {
-  const taken = new Map<string, NewSignature>();
-  for (const { role, keyId, sig } of wanted) {
-    const name = `${role} ${keyId}`;
-    if (known.get(name) === sig.toLowerCase()) continue;
-    if (taken.has(name)) throw twice(`role ${role}: two signatures of key ${keyId}`, role);
-    taken.set(name, { role, keyId: keyId as KeyId, sig: Buffer.from(sig, 'hex') });
-  }
-  for (const signature of taken.values()) requireSignature(planned, signature.role, signature);
-  return [...taken.values()];
-}
-
-function twice(message: string, role: string): ServerError {
-  return new ServerError('MALFORMED', message, { role });
 }
 
 function requireRoom(count: number, bytes: number): void {

@@ -9,15 +9,14 @@ import { signedOf } from './proposal-answer.ts';
 import { collectedFor, isComplete } from './proposal-count.ts';
 import type { ProposalPlan, ProposalPlans } from './proposal-plan.ts';
 import { transaction, type Database } from './sql/connection.ts';
+import { endProposal, type Ending } from './sql/proposal-end.ts';
 import {
-  endProposal,
   insertSignatures,
   lockProposal,
   readProposal,
   readSignatures,
   setChecked,
   setComplete,
-  type Ending,
 } from './sql/proposal.ts';
 import { checkFresh, type SubmissionRules } from './submission.ts';
 import type { OpenTenant } from './tenant-registry.ts';

@@ -20,7 +20,7 @@ import {
 } from './sql/connection.ts';
 import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
-import { openNumbers, publishProposals } from './sql/proposal.ts';
+import { openNumbers, publishProposals } from './sql/proposal-end.ts';
 import { findPublications, insertHead, insertRare } from './sql/publication.ts';
 import { TenantHead } from './tenant-head.ts';
 import type { Tenant } from './tenant.ts';
