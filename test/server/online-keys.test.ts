@@ -10,7 +10,7 @@ import {
   type KeyId,
   type RoleKeys,
 } from '@mandate/metadata';
-import { Owner, publication, signed } from './owner.ts';
+import { publication, signed } from './owner.ts';
 import { describeService, servedFile } from './service.ts';
 
 function keys({ key }: Tenant['onlineKeys']['snapshot']): RoleKeys {
