@@ -86,6 +86,8 @@ describe('proposals, any interleaving, PostgreSQL', function () {
     const one = await startService({ ...made.config, now, proposalSweepMs: 50, logLevel: 'error' });
     services = [one, await startService({ ...one.config, port: 0 })];
     database = new Pool({ connectionString: made.config.databaseUrl });
+    // The database is dropped while its connections are still closing.
+    database.on('connect', (client) => client.on('error', () => undefined));
   });
 
   after(async () => {
