@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Problem, TenantState } from '@mandate/api';
 import { parseTargets, wireText, type JsonObject } from '@mandate/metadata';
 import fc from 'fast-check';
-import { Pool } from 'pg';
+import { Client as DatabaseClient, type QueryResult, type QueryResultRow } from 'pg';
 import { requireChain, readTenant, type AuditRow } from './audit.ts';
 import { filesOf, holders, Proposals, Team } from './proposer.ts';
 import { backends, Client, startService, type Answer, type Service } from './service.ts';
@@ -71,7 +71,8 @@ interface Row {
 describe('proposals, any interleaving, PostgreSQL', function () {
   this.timeout(300_000);
   let services: Service[] = [];
-  let database: Pool;
+  let connection: DatabaseClient;
+  let last: Promise<unknown> = Promise.resolve();
   let drop: () => Promise<void>;
   let aheadMs = 0;
   let tenants = 0;
@@ -85,14 +86,24 @@ describe('proposals, any interleaving, PostgreSQL', function () {
     const now = (): number => Date.now() + aheadMs;
     const one = await startService({ ...made.config, now, proposalSweepMs: 50, logLevel: 'error' });
     services = [one, await startService({ ...one.config, port: 0 })];
-    database = new Pool({ connectionString: made.config.databaseUrl });
+    connection = new DatabaseClient({ connectionString: made.config.databaseUrl });
+    await connection.connect();
   });
 
   after(async () => {
     for (const { server } of services) await server.close();
-    await database?.end();
+    await connection?.end();
     await drop?.();
   });
+
+  /** One statement after another. */
+  const database = {
+    async query<R extends QueryResultRow>(text: string, values: unknown[]): Promise<QueryResult<R>> {
+      const answer = last.then(() => connection.query<R>(text, values));
+      last = answer.catch(() => undefined);
+      return answer;
+    },
+  };
 
   async function rowsOf(slug: string): Promise<Row[]> {
     const { rows } = await database.query<Row>(
