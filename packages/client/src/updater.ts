@@ -2,7 +2,7 @@
  * Keeps one tenant up to date: the client workflow of the TUF specification over a source and a trust store. Refreshes
  * never overlap, work on a copy, and are stored before anything is answered from them.
  */
-import { MetadataError, type TargetFile } from '@mandate/metadata';
+import { limits, MetadataError, type TargetFile } from '@mandate/metadata';
 import { ClientError } from './error.ts';
 import { RootHistory, startTrust, type Pin, type TrustState } from './pin.ts';
 import { refreshTrust, type FetchMode } from './refresh.ts';
@@ -159,7 +159,7 @@ export class Updater {
     if (known !== undefined && (await store.revision()) === known.stored.revision) return known;
     const stored = await store.load();
     if (known !== undefined && sameFiles(known.stored, stored)) return { ...known, stored };
-    const state = await startTrust(stored, pin, () => source.fetch('1.root.json', 512_000));
+    const state = await startTrust(stored, pin, () => source.fetch('1.root.json', limits.rootBytes));
     return { state, stored };
   }
 

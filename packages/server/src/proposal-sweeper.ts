@@ -2,6 +2,7 @@
  * What happens to proposals by itself: they expire, are overtaken, and go live also when the process that stored the
  * last signature is gone.
  */
+import { Periodic } from './periodic.ts';
 import type { ProposalPublisher } from './proposal-publisher.ts';
 import type { Database } from './sql/connection.ts';
 import {
@@ -26,28 +27,20 @@ const maxUnderWay = 64;
 
 export class ProposalSweeper {
   readonly #options: SweeperOptions;
-  readonly #timer: NodeJS.Timeout;
-  #running: Promise<void> | undefined;
+  readonly #periodic: Periodic;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => void this.run(), options.everyMs);
-    this.#timer.unref();
+    this.#periodic = new Periodic(() => this.#all(), options.everyMs, options.onTrouble);
   }
 
   /** Starts what is to be done; one run at a time. */
-  async run(): Promise<void> {
-    this.#running ??= this.#all()
-      .catch(this.#options.onTrouble)
-      .finally(() => {
-        this.#running = undefined;
-      });
-    await this.#running;
+  run(): Promise<void> {
+    return this.#periodic.run();
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#running;
+    await this.#periodic.stop();
     await this.#options.publisher.idle();
   }
 

@@ -1,4 +1,5 @@
 /** Issues timestamps again in time, whichever process gets there first. */
+import { Periodic } from './periodic.ts';
 import type { Database } from './sql/connection.ts';
 import { dueTenants } from './sql/head.ts';
 import type { TenantRegistry } from './tenant-registry.ts';
@@ -17,39 +18,29 @@ const batch = 8;
 
 export class Renewal {
   readonly #options: RenewalOptions;
-  readonly #timer: NodeJS.Timeout;
-  #running: Promise<void> | undefined;
-  #stopped = false;
+  readonly #periodic: Periodic;
 
   constructor(options: RenewalOptions) {
     this.#options = options;
     // Often enough that what is due is found within a small part of the time there is.
     const everyMs = Math.min(30_000, Math.max(50, options.maxAgeMs / 40));
-    this.#timer = setInterval(() => void this.run(), everyMs);
-    this.#timer.unref();
+    this.#periodic = new Periodic(() => this.#all(), everyMs, options.onTrouble);
   }
 
   /** Renews whatever is due; one run at a time. */
-  async run(): Promise<void> {
-    this.#running ??= this.#all()
-      .catch(this.#options.onTrouble)
-      .finally(() => {
-        this.#running = undefined;
-      });
-    await this.#running;
+  run(): Promise<void> {
+    return this.#periodic.run();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#periodic.stop();
   }
 
   async #all(): Promise<void> {
     const { database, registry, now } = this.#options;
     for (;;) {
       const due = await dueTenants(database, now(), batch);
-      if (due.length === 0 || this.#stopped) return;
+      if (due.length === 0 || this.#periodic.stopped) return;
       const results = await Promise.allSettled(
         due.map(async ({ slug }) => {
           const open = await registry.find(slug);

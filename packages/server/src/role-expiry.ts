@@ -1,4 +1,5 @@
 /** Warns before what people signed expires: only they can sign it again. */
+import { Periodic } from './periodic.ts';
 import type { Database } from './sql/connection.ts';
 import { soonestRoles, type ExpiringRole } from './sql/role-expiry.ts';
 
@@ -16,15 +17,12 @@ const page = 100;
 
 export class RoleExpiry {
   readonly #options: RoleExpiryOptions;
-  readonly #timer: NodeJS.Timeout;
-  #running: Promise<void> | undefined;
-  #stopped = false;
+  readonly #periodic: Periodic;
   #soonestMs: number | undefined;
 
   constructor(options: RoleExpiryOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => void this.run(), options.everyMs);
-    this.#timer.unref();
+    this.#periodic = new Periodic(() => this.#all(), options.everyMs, options.onTrouble);
   }
 
   /** Of all tenants, as of the last run; milliseconds since the epoch. Undefined where nothing is live. */
@@ -33,19 +31,12 @@ export class RoleExpiry {
   }
 
   /** Looks at every tenant; one run at a time. */
-  async run(): Promise<void> {
-    this.#running ??= this.#all()
-      .catch(this.#options.onTrouble)
-      .finally(() => {
-        this.#running = undefined;
-      });
-    await this.#running;
+  run(): Promise<void> {
+    return this.#periodic.run();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#periodic.stop();
   }
 
   async #all(): Promise<void> {
@@ -59,7 +50,7 @@ export class RoleExpiry {
         if (role.expiresMs - now() <= warningMs) onExpiring(role);
       }
       last = found.at(-1)?.tenantId ?? 0;
-      if (found.length < page || this.#stopped) break;
+      if (found.length < page || this.#periodic.stopped) break;
     }
     this.#soonestMs = soonest;
   }
