@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { limits, parseRepository, parseRoot, targetPath } from '@mandate/metadata';
 import { ClientError } from './error.ts';
-import { rootDigest, type Pin } from './pin.ts';
+import { fetchAnchored, rootDigest, type Pin } from './pin.ts';
 import type { Source } from './source.ts';
 import type { Verdict } from './verdict.ts';
-import type { Question } from './verify.ts';
+import type { Question } from './question.ts';
 
 /** What tuf-js found. */
 export interface TheirAnswer {
@@ -32,6 +32,8 @@ const base = 'http://cross-check.invalid';
 
 async function pinnedBytes(pin: Pin, source: Source): Promise<Uint8Array> {
   if ('root' in pin) return pin.root;
+  if ('anchor' in pin)
+    return await fetchAnchored(pin.anchor, (name, maxBytes) => source.fetch(name, maxBytes));
   const bytes = await source.fetch('1.root.json', limits.rootBytes);
   if (bytes !== undefined && rootDigest(parseRoot(bytes)) === pin.genesis) return bytes;
   throw new ClientError('ROOT_REPLACED', 'GENESIS', 'the first root is not the one that was pinned');

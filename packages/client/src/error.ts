@@ -15,6 +15,8 @@ export type ClientReason =
   | 'BUSY' // other processes kept changing the trust store
   | 'ROOT_SEEN' // another root for a version that was seen
   | 'GENESIS' // the tenant is not the one that was pinned
+  | 'ANCHOR_GONE' // a child tenant that was met is not anchored any more
+  | 'ANCHOR_OLDER' // an older anchor of a child than the one that was seen
   | 'NO_ROOT' // nothing trusted to start from
   | 'NAME' // a name that cannot be asked for
   | 'CONFIGURATION' // a trust configuration that cannot be read

@@ -43,18 +43,42 @@ export interface Statement {
   readonly custom?: JsonObject;
 }
 
-export interface Evidence {
+/** How a tenant's root came to be trusted: pinned by genesis, by a root file, or found anchored by its parent. */
+export type RootFrom = 'pinned' | 'file' | 'anchor';
+
+/** One tenant on the way to the answer. */
+export interface TenantEvidence {
+  /** Its path, where it is known by one. */
+  readonly tenant?: string;
   /** The tenant's identity: hash of its root version 1; absent for a repository outside our profile. */
   readonly genesis?: string;
-  /** How its root came to be trusted: pinned by genesis, or by a root file. */
-  readonly rootFrom: 'pinned' | 'file';
-  /** When the question was judged, ISO 8601, UTC. */
-  readonly checkedAt: string;
+  readonly rootFrom: RootFrom;
   /** When the newest timestamp was issued, ISO 8601, UTC; absent where it does not say. */
   readonly issued?: string;
   readonly ageMs?: number;
   /** Root, timestamp, snapshot, then `targets` down to the role that vouches or refuses. */
   readonly links: readonly Link[];
+}
+
+/** A tenant above the one that answers, with the entry that leads to the next. */
+export interface AncestorEvidence extends TenantEvidence {
+  readonly anchor: {
+    readonly path: string;
+    readonly genesis: string;
+    readonly rootVersion: number;
+    /** Of the child's root file of that version. */
+    readonly rootDigest: string;
+    readonly status: string;
+    /** Served to readers with a grant only. */
+    readonly detached?: true;
+  };
+}
+
+export interface Evidence extends TenantEvidence {
+  /** When the question was judged, ISO 8601, UTC. */
+  readonly checkedAt: string;
+  /** From the tenant that is trusted first to the parent of the one that answers; absent where that is the same. */
+  readonly ancestors?: readonly AncestorEvidence[];
   readonly statement?: Statement;
   /** Digests that were looked up as distrusted; empty where the tenant has no such role. */
   readonly distrustChecked: readonly string[];
@@ -84,6 +108,11 @@ function linkOf(role: string, delegator: string, { file, status }: Verified<Sign
   };
   links.set(status, link);
   return link;
+}
+
+/** The link of a file that the keys of another role sign: a detached anchor. */
+export function detachedLink(role: string, verified: Verified<Signed>, keySet: KeySet): Link {
+  return linkOf(role, 'targets', verified, keySet);
 }
 
 /** The links of the top-level files, then of the steps of a walk. */

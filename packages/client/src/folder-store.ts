@@ -18,7 +18,8 @@ import {
 import { lock } from 'proper-lockfile';
 import writeFileAtomic from 'write-file-atomic';
 import { ClientError } from './error.ts';
-import type { StoredTrust, TrustChange, TrustStore } from './store.ts';
+import { encodeChildren, parseChildren, withChild } from './met-child.ts';
+import type { MetChild, StoredTrust, TrustChange, TrustStore } from './store.ts';
 
 const folderMode = 0o700;
 const fileMode = 0o600;
@@ -36,10 +37,7 @@ export function storedName(role: string): string {
   return `h-${hexOf(sha256Of(role))}.json`;
 }
 
-interface State {
-  readonly revision: number;
-  readonly roots: ReadonlyMap<number, Digest>;
-}
+type State = Pick<StoredTrust, 'revision' | 'roots' | 'anchored'>;
 
 function parseState(text: string): State {
   const { value } = parseJson(text);
@@ -51,7 +49,10 @@ function parseState(text: string): State {
     if (typeof digest !== 'string' || !isDigest(digest)) throw new TypeError('not a state file');
     seen.set(Number(version), digest);
   }
-  return { revision, roots: seen };
+  const anchored = isObject(value) ? member(value, 'anchored') : undefined;
+  if (anchored !== undefined && (typeof anchored !== 'string' || !isDigest(anchored)))
+    throw new TypeError('not a state file');
+  return { revision, roots: seen, anchored };
 }
 
 function storeError(what: string, cause: unknown): ClientError {
@@ -82,7 +83,7 @@ export class FolderStore implements TrustStore {
 
   async #state(): Promise<State> {
     const bytes = await readIfThere(this.#stateFile);
-    if (bytes === undefined) return { revision: 0, roots: new Map() };
+    if (bytes === undefined) return { revision: 0, roots: new Map(), anchored: undefined };
     try {
       return parseState(bytes.toString());
     } catch (cause) {
@@ -119,7 +120,8 @@ export class FolderStore implements TrustStore {
         await this.#replace(join(this.#folder, `${role}.json`), change[role]);
       }
       const roots = Object.fromEntries(change.roots);
-      await this.#replace(this.#stateFile, Buffer.from(JSON.stringify({ revision: revision + 1, roots })));
+      const state = { revision: revision + 1, roots, anchored: change.anchored };
+      await this.#replace(this.#stateFile, Buffer.from(JSON.stringify(state)));
       return revision + 1;
     } catch (cause) {
       throw storeError('written', cause);
@@ -168,6 +170,37 @@ export class FolderStore implements TrustStore {
       });
     } catch (cause) {
       throw storeError('written', cause);
+    }
+  }
+
+  get #childrenFile(): string {
+    return join(this.#folder, 'state', 'children.json');
+  }
+
+  async met(): Promise<ReadonlyMap<string, MetChild>> {
+    const bytes = await readIfThere(this.#childrenFile);
+    if (bytes === undefined) return new Map();
+    try {
+      const { value } = parseJson(bytes.toString());
+      if (!isObject(value)) throw new TypeError('not a file of children');
+      return parseChildren(value);
+    } catch (cause) {
+      // Going on without it would forget which names are not the parent's any more.
+      throw storeError(`read: ${this.#childrenFile} is damaged; restore it`, cause);
+    }
+  }
+
+  async meet(segment: string, child: MetChild): Promise<void> {
+    const before = await this.met();
+    if (withChild(before, segment, child) === before) return;
+    const release = await this.#lock();
+    try {
+      const met = withChild(await this.met(), segment, child);
+      await this.#replace(this.#childrenFile, Buffer.from(encodeChildren(met)));
+    } catch (cause) {
+      throw storeError('written', cause);
+    } finally {
+      await release();
     }
   }
 

@@ -1,6 +1,15 @@
+export type { OpenChild, OpenedChild } from './children.ts';
 export { crossCheck, type CrossCheck, type TheirAnswer } from './cross-check.ts';
 export { ClientError, type ClientReason, type ErrorReason } from './error.ts';
-export type { Evidence, KeyEvidence, Link, Statement } from './evidence.ts';
+export type {
+  AncestorEvidence,
+  Evidence,
+  KeyEvidence,
+  Link,
+  RootFrom,
+  Statement,
+  TenantEvidence,
+} from './evidence.ts';
 export { FolderSource } from './folder-source.ts';
 export { FolderStore, storedName } from './folder-store.ts';
 export { HttpSource, type HttpSourceOptions } from './http-source.ts';
@@ -10,7 +19,7 @@ export { RootHistory, rootDigest, type Pin } from './pin.ts';
 export type { Policy } from './policy.ts';
 export type { FetchMode } from './refresh.ts';
 export type { Source } from './source.ts';
-export type { StoredTrust, TrustChange, TrustStore } from './store.ts';
+export type { MetChild, StoredTrust, TrustChange, TrustStore } from './store.ts';
 export { fetchTarget, targetFileName } from './target-file.ts';
 export {
   emptyTrust,
@@ -25,5 +34,6 @@ export {
 } from './trust.ts';
 export { Updater, type UpdaterOptions } from './updater.ts';
 export type { JudgementReason, Refused, Verdict, Verified } from './verdict.ts';
-export { verify, verifyLoaded, type Question } from './verify.ts';
+export type { Question } from './question.ts';
+export { verify, verifyLoaded } from './verify.ts';
 export type { Answer, Hints, View } from './view.ts';

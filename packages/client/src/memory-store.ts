@@ -1,6 +1,7 @@
 /** A trust store that ends with the process. Its floors do too. */
 import type { Digest } from '@mandate/metadata';
-import type { StoredTrust, TrustChange, TrustStore } from './store.ts';
+import { withChild } from './met-child.ts';
+import type { MetChild, StoredTrust, TrustChange, TrustStore } from './store.ts';
 
 export class MemoryStore implements TrustStore {
   #trust: StoredTrust = {
@@ -9,7 +10,9 @@ export class MemoryStore implements TrustStore {
     timestamp: undefined,
     snapshot: undefined,
     roots: new Map<number, Digest>(),
+    anchored: undefined,
   };
+  #met: ReadonlyMap<string, MetChild> = new Map();
   readonly #roles = new Map<string, Uint8Array>();
 
   async load(): Promise<StoredTrust> {
@@ -32,5 +35,13 @@ export class MemoryStore implements TrustStore {
 
   async saveRole(name: string, bytes: Uint8Array): Promise<void> {
     this.#roles.set(name, bytes);
+  }
+
+  async met(): Promise<ReadonlyMap<string, MetChild>> {
+    return this.#met;
+  }
+
+  async meet(segment: string, child: MetChild): Promise<void> {
+    this.#met = withChild(this.#met, segment, child);
   }
 }

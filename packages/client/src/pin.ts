@@ -2,12 +2,28 @@
  * What a tenant's trust starts from, and the chain of roots that was seen of it. There is no trust on first use: a
  * root is pinned by its file or by its genesis, and no version is ever replaced by another root.
  */
-import { parseRoot, sha256Of, TrustedMetadata, type Digest, type Root } from '@mandate/metadata';
+import {
+  limits,
+  MetadataError,
+  parseRoot,
+  servedName,
+  sha256Of,
+  TrustedMetadata,
+  type Anchor,
+  type Digest,
+  type Root,
+} from '@mandate/metadata';
 import { ClientError } from './error.ts';
 import type { StoredTrust } from './store.ts';
 
-/** A root file that came by a trusted way, of any version; or the hash of root version 1. */
-export type Pin = { readonly root: Uint8Array } | { readonly genesis: Digest };
+/**
+ * A root file that came by a trusted way, of any version; the hash of root version 1; or what a verified parent anchors,
+ * which is trusted where nothing of the tenant was seen before.
+ */
+export type Pin = { readonly root: Uint8Array } | { readonly genesis: Digest } | { readonly anchor: Anchor };
+
+/** Asks the tenant's own host for a root by its file name. */
+export type RootFetch = (name: string, maxBytes: number) => Promise<Uint8Array | undefined>;
 
 /** The digest by which a root version is remembered: over the canonical `signed` part, so that signatures may differ. */
 export function rootDigest(root: Root): Digest {
@@ -47,12 +63,22 @@ export class RootHistory {
   }
 }
 
+/** A root version that the chain must come to with exactly this content, by the digest of its `signed` part. */
+interface Expected {
+  readonly version: number;
+  readonly digest: Digest;
+}
+
 /** A tenant as a refresh starts on it, and leaves it. */
 export interface TrustState {
   trusted: TrustedMetadata;
   readonly history: RootHistory;
   /** Stored floors that wait until the chain of roots reaches the version under which they were stored. */
   floors: Pick<StoredTrust, 'timestamp' | 'snapshot'> & { readonly rootVersion: number };
+  /** What a parent anchors ahead of everything seen; on the chain or refused. */
+  readonly expected?: Expected | undefined;
+  /** Digest of the anchored root file that the chain is being held against, or was. */
+  readonly anchored: Digest | undefined;
 }
 
 /** Takes the stored floors in once their root is reached. What no longer verifies is no floor. */
@@ -63,59 +89,139 @@ export function restoreFloors(state: TrustState): void {
   if (floors.snapshot !== undefined) trusted.restoreSnapshot(floors.snapshot);
 }
 
+/** @throws ClientError ROOT_REPLACED/ROOT_SEEN where the chain comes to another root than the one anchored. */
+export function requireExpected({ expected }: TrustState, root: Root): void {
+  if (expected?.version !== root.version || expected.digest === rootDigest(root)) return;
+  throw replaced('ROOT_SEEN', `root ${root.version} of its chain is not the one that the parent anchors`);
+}
+
+function replaced(reason: 'GENESIS' | 'ROOT_SEEN', message: string): ClientError {
+  return new ClientError('ROOT_REPLACED', reason, message, { role: 'root' });
+}
+
 function requireGenesis(known: Digest, pinned: Digest): void {
-  if (known === pinned) return;
-  const message = `the tenant's genesis is ${known}, pinned is ${pinned}`;
-  throw new ClientError('ROOT_REPLACED', 'GENESIS', message, { role: 'root' });
+  if (known !== pinned) throw replaced('GENESIS', `the tenant's genesis is ${known}, pinned is ${pinned}`);
+}
+
+/** What is stored of a tenant, parsed. */
+interface Seen {
+  readonly stored: StoredTrust;
+  readonly history: RootHistory;
+  readonly root: Root | undefined;
 }
 
 /**
  * Where to start: at the stored root, or at the pinned one where that is older than everything seen. Either way every
  * version seen and the pinned one must turn out to be on one chain.
  *
- * @param firstRoot fetches `1.root.json`; asked only by a genesis that the store cannot confirm
- * @throws ClientError ROOT_REPLACED, NO_TRUST_ROOT. @throws MetadataError where a root does not verify.
+ * @param fetch asked for `1.root.json` by a genesis that the store cannot confirm, and for the anchored root by an anchor
+ *   that was not looked at before
+ * @throws ClientError ROOT_REPLACED, NO_TRUST_ROOT, ROLLBACK. @throws MetadataError where a root does not verify.
  */
-export async function startTrust(
-  stored: StoredTrust,
-  pin: Pin,
-  firstRoot: () => Promise<Uint8Array | undefined>,
-): Promise<TrustState> {
+export async function startTrust(stored: StoredTrust, pin: Pin, fetch: RootFetch): Promise<TrustState> {
   const history = new RootHistory(stored.roots);
-  const storedRoot = stored.root === undefined ? undefined : parseRoot(stored.root);
-  if (storedRoot !== undefined) history.add(storedRoot);
-  const pinned = await pinnedRoot(pin, history, storedRoot, firstRoot);
-  if (pinned !== undefined) history.add(parseRoot(pinned));
-  const start = startBytes(stored, storedRoot, pinned);
+  const root = stored.root === undefined ? undefined : parseRoot(stored.root);
+  if (root !== undefined) history.add(root);
+  const seen: Seen = { stored, history, root };
+  const { start, ...more } =
+    'anchor' in pin ? await startAnchored(seen, pin.anchor, fetch) : await startPinned(seen, pin, fetch);
   const state: TrustState = {
     trusted: TrustedMetadata.fromTrustedRoot(start),
     history,
-    floors: { ...stored, rootVersion: storedRoot?.version ?? 0 },
+    floors: { ...stored, rootVersion: root?.version ?? 0 },
+    anchored: stored.anchored,
+    ...more,
   };
   restoreFloors(state);
   return state;
 }
 
-/** The pinned root's bytes; undefined where the stored chain is confirmed by its genesis already. */
-async function pinnedRoot(
-  pin: Pin,
-  history: RootHistory,
-  storedRoot: Root | undefined,
-  firstRoot: () => Promise<Uint8Array | undefined>,
+type Start = { readonly start: Uint8Array } & Partial<Pick<TrustState, 'expected' | 'anchored'>>;
+
+async function startPinned(
+  seen: Seen,
+  pin: Exclude<Pin, { anchor: Anchor }>,
+  fetch: RootFetch,
+): Promise<Start> {
+  const pinned = 'root' in pin ? pin.root : await firstRoot(seen, pin.genesis, fetch);
+  if (pinned !== undefined) seen.history.add(parseRoot(pinned));
+  return { start: startBytes(seen.stored, seen.root, pinned) };
+}
+
+/**
+ * Root version 1 of the pinned genesis; undefined where the stored chain began with it. What a later root says of its
+ * genesis confirms nothing: a chain that began at an anchor may claim any.
+ */
+async function firstRoot(
+  { history, root }: Seen,
+  genesis: Digest,
+  fetch: RootFetch,
 ): Promise<Uint8Array | undefined> {
-  if ('root' in pin) return pin.root;
-  const known = history.versions.get(1) ?? storedRoot?.genesis;
-  if (storedRoot !== undefined && known !== undefined) {
-    requireGenesis(known, pin.genesis);
+  const known = history.versions.get(1);
+  if (root !== undefined && known !== undefined) {
+    requireGenesis(known, genesis);
     return undefined;
   }
-  const bytes = await firstRoot();
+  const bytes = await fetch('1.root.json', limits.rootBytes);
   if (bytes === undefined) {
     throw new ClientError('NO_TRUST_ROOT', 'NO_ROOT', 'the repository does not serve its first root', {
       role: 'root',
     });
   }
-  requireGenesis(rootDigest(parseRoot(bytes)), pin.genesis);
+  requireGenesis(rootDigest(parseRoot(bytes)), genesis);
+  return bytes;
+}
+
+/** Of a tenant that was seen, what is anchored lies on its chain; of another one, the chain begins with it. */
+async function startAnchored(
+  { stored, history, root }: Seen,
+  anchor: Anchor,
+  fetch: RootFetch,
+): Promise<Start> {
+  const known = history.versions.get(1) ?? root?.genesis;
+  if (known !== undefined && known !== anchor.genesis)
+    throw replaced('GENESIS', `the parent anchors genesis ${anchor.genesis}, seen before was ${known}`);
+  if (root !== undefined && stored.root !== undefined && stored.anchored === anchor.rootDigest)
+    return { start: stored.root };
+  const bytes = await fetchAnchored(anchor, fetch);
+  const anchoredRoot = parseRoot(bytes);
+  const { version } = anchoredRoot;
+  if (version !== anchor.rootVersion)
+    throw new MetadataError(
+      'MALFORMED',
+      'ANCHOR',
+      `the anchor says root ${anchor.rootVersion}, its file ${version}`,
+    );
+  if (anchoredRoot.genesis !== anchor.genesis)
+    throw replaced('GENESIS', `the parent anchors genesis ${anchor.genesis} with a root of another tenant`);
+  const anchored = anchor.rootDigest;
+  if (root === undefined || stored.root === undefined) {
+    history.add(anchoredRoot);
+    return { start: bytes, anchored };
+  }
+  if (version > root.version)
+    return { start: stored.root, anchored, expected: { version, digest: rootDigest(anchoredRoot) } };
+  const isKnown = history.versions.has(version);
+  history.add(anchoredRoot);
+  return { start: isKnown ? stored.root : bytes, anchored };
+}
+
+/** The root file that a parent anchors, from the tenant's own host. @throws ClientError ROLLBACK, ROOT_REPLACED. */
+export async function fetchAnchored(
+  { rootVersion, rootDigest: digest, rootLength }: Anchor,
+  fetch: RootFetch,
+): Promise<Uint8Array> {
+  const name = servedName('root', rootVersion);
+  const bytes = await fetch(name, limits.rootBytes);
+  if (bytes === undefined) {
+    const message = `the host of the tenant does not offer root ${rootVersion}, which its parent anchors`;
+    throw new ClientError('ROLLBACK', 'ROOT_SEEN', message, { role: 'root' });
+  }
+  if (bytes.length !== rootLength || sha256Of(bytes) !== digest)
+    throw replaced(
+      'ROOT_SEEN',
+      `the host of the tenant serves another root ${rootVersion} than its parent anchors`,
+    );
   return bytes;
 }
 

@@ -4,7 +4,7 @@
  */
 import { limits, MetadataError, parseRoot, servedName } from '@mandate/metadata';
 import { ClientError } from './error.ts';
-import { restoreFloors, rootDigest, type TrustState } from './pin.ts';
+import { requireExpected, restoreFloors, rootDigest, type TrustState } from './pin.ts';
 import type { Source } from './source.ts';
 
 /** `sequential`: one request at a time and none that may prove needless. */
@@ -40,6 +40,7 @@ function takeRoot(state: TrustState, bytes: Uint8Array): void {
   const next = state.trusted.fork();
   const { file } = next.updateRoot(bytes);
   state.history.add(file);
+  requireExpected(state, file);
   state.trusted = next;
   restoreFloors(state);
 }
@@ -65,10 +66,11 @@ async function followRoots(state: TrustState, source: Source): Promise<number> {
 }
 
 /** The chain ends at or above everything that was seen or pinned. */
-function requireNewest({ trusted, history }: TrustState): void {
+function requireNewest({ trusted, history, expected }: TrustState): void {
   const { version } = trusted.root.file;
-  if (version >= history.newest) return;
-  const message = `the repository offers roots up to ${version}, version ${history.newest} was seen`;
+  const newest = Math.max(history.newest, expected?.version ?? 0);
+  if (version >= newest) return;
+  const message = `the repository offers roots up to ${version}, version ${newest} was seen`;
   throw new ClientError('ROLLBACK', 'ROOT_SEEN', message, { role: 'root' });
 }
 

@@ -2,8 +2,10 @@
  * Keeps one tenant up to date: the client workflow of the TUF specification over a source and a trust store. Refreshes
  * never overlap, work on a copy, and are stored before anything is answered from them.
  */
-import { limits, MetadataError, type TargetFile } from '@mandate/metadata';
+import { MetadataError, type TargetFile, type TenantPath } from '@mandate/metadata';
+import { Children, type OpenChild } from './children.ts';
 import { ClientError } from './error.ts';
+import type { RootFrom } from './evidence.ts';
 import { RootHistory, startTrust, type Pin, type TrustState } from './pin.ts';
 import { refreshTrust, type FetchMode } from './refresh.ts';
 import type { Source } from './source.ts';
@@ -15,6 +17,12 @@ export interface UpdaterOptions {
   readonly source: Source;
   readonly store: TrustStore;
   readonly pin: Pin;
+  /** Its path, for evidence; with `openChild`, where its children hang. */
+  readonly tenant?: TenantPath | undefined;
+  /** Opens the tenants that this one anchors. Undefined: their names are refused. */
+  readonly openChild?: OpenChild | undefined;
+  /** Whether anchors are looked for that only readers with a grant are served. Default false. */
+  readonly detachedAnchors?: boolean | undefined;
   /** Where target files are, for `fetchTarget`. */
   readonly targets?: Source | undefined;
   /** Default `parallel`. */
@@ -45,6 +53,8 @@ function sameFiles(a: TrustChange, b: TrustChange): boolean {
 }
 
 export class Updater {
+  /** The tenants that this one anchors. */
+  readonly children: Children;
   readonly #options: UpdaterOptions;
   readonly #mode: FetchMode;
   readonly #refreshAfterMs: number;
@@ -58,11 +68,19 @@ export class Updater {
     this.#options = options;
     this.#mode = options.mode ?? 'parallel';
     this.#refreshAfterMs = options.refreshAfterMs ?? 60_000;
+    this.children = new Children(options, (more) => new Updater({ ...options, ...more }));
+  }
+
+  /** Its path; undefined where it is known by none. */
+  get tenant(): TenantPath | undefined {
+    return this.#options.tenant;
   }
 
   /** How the root came to be trusted, for evidence. */
-  get rootFrom(): 'pinned' | 'file' {
-    return 'genesis' in this.#options.pin ? 'pinned' : 'file';
+  get rootFrom(): RootFrom {
+    const { pin } = this.#options;
+    if ('anchor' in pin) return 'anchor';
+    return 'genesis' in pin ? 'pinned' : 'file';
   }
 
   get pin(): Pin {
@@ -159,27 +177,32 @@ export class Updater {
     if (known !== undefined && (await store.revision()) === known.stored.revision) return known;
     const stored = await store.load();
     if (known !== undefined && sameFiles(known.stored, stored)) return { ...known, stored };
-    const state = await startTrust(stored, pin, () => source.fetch('1.root.json', limits.rootBytes));
+    const state = await startTrust(stored, pin, (name, maxBytes) => source.fetch(name, maxBytes));
     return { state, stored };
   }
 
   /** Stores what was verified. @returns what the store has now, undefined where another process was first */
   async #commit(
-    { trusted, history, floors }: TrustState,
+    { trusted, history, floors, anchored, expected }: TrustState,
     stored: StoredTrust,
   ): Promise<StoredTrust | undefined> {
-    // The chain has not come back to the stored root yet: nothing that is stored may go.
-    const isBehind = trusted.root.file.version < floors.rootVersion;
+    // The chain has not come back to the stored root yet: nothing that is stored may go. And what a parent anchors
+    // proves nothing before it was found on the chain.
+    const { version } = trusted.root.file;
+    const isBehind = version < floors.rootVersion;
+    const isAnchored = 'anchor' in this.#options.pin;
     const change: TrustChange = isBehind
-      ? { ...stored, roots: history.versions }
+      ? { ...stored, roots: isAnchored ? stored.roots : history.versions }
       : {
           root: trusted.root.file.envelope.bytes,
           timestamp: trusted.timestamp?.file.envelope.bytes,
           snapshot: trusted.snapshotFloor?.file.envelope.bytes,
           roots: history.versions,
+          anchored: version < (expected?.version ?? 0) ? stored.anchored : anchored,
         };
     const { store } = this.#options;
-    if (sameFiles(change, stored) && change.roots.size === stored.roots.size) {
+    const isSame = change.roots.size === stored.roots.size && change.anchored === stored.anchored;
+    if (isSame && sameFiles(change, stored)) {
       return (await store.revision()) === stored.revision ? stored : undefined;
     }
     const revision = await store.commit(stored.revision, change);

@@ -10,6 +10,10 @@ export type JudgementReason =
   | 'LENGTH' // signed for another size
   | 'MEDIA_TYPE' // signed for another media type
   | 'NO_DIGEST' // the statement has no sha256 to compare with
+  | 'SUSPENDED' // the parent suspended the tenant that the name belongs to
+  | 'REMOVED' // the parent ended the tenant that the name belongs to
+  | 'CHILD' // the name is a child tenant's own, and names no repository in it
+  | 'ROOT_FROM' // the policy asks for a pinned root, and this one was found through an anchor
   | 'LISTED' // the tenant distrusts the digest
   | 'AGE' // the newest timestamp is older than the policy allows
   | 'NO_ISSUE_TIME' // the policy has a maximum age and the timestamp does not say when it was issued

@@ -49,6 +49,11 @@ export class View {
     this.#mode = from.mode;
   }
 
+  /** Whether it has only what the store has. */
+  get isOffline(): boolean {
+    return this.#source === undefined;
+  }
+
   /**
    * Looks a path up in what is loaded: found, absent, or the role to load first.
    *

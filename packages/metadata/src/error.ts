@@ -49,6 +49,7 @@ export type MetadataReason =
   | 'DEPTH' // nested too deep, or walked too far
   | 'CANONICAL' // not in the form that we write
   | 'LAYOUT' // breaks the layout of a tenant: names, patterns, order, terminating
+  | 'ANCHOR' // the entry of a child tenant breaks the rules, or changes in a way it must not
   | 'DELEGATION' // not delegated, delegated elsewhere, or missing
   | 'ORDER'; // called before the step it depends on
 

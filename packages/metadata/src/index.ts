@@ -1,3 +1,24 @@
+export {
+  anchorPath,
+  anchorStatuses,
+  anchorTarget,
+  childTenant,
+  detachedAnchorRole,
+  detachedFloorOf,
+  maxAnchorUrls,
+  parentTenant,
+  parseAnchor,
+  parseSegment,
+  requireDetachedContent,
+  requireSuccessor,
+  segmentOfAnchor,
+  segmentOfDetached,
+  verifyDetachedAnchor,
+  type Anchor,
+  type AnchorStatus,
+  type DetachedAnchor,
+  type DetachedFloor,
+} from './anchor.ts';
 export { canonicalBytes, compareCodePoints, wireText } from './canonical.ts';
 export { binName, binNumber, type Delegation, type Delegations, type SuccinctBins } from './delegation.ts';
 export { digestFromHex, hexOf, isDigest, parseDigest, sha256Of, type Digest } from './digest.ts';
@@ -99,7 +120,7 @@ export {
   type RequirementStatus,
 } from './proposal.ts';
 export { parseRoot, profileVersion, topLevelRoles, type Root } from './root.ts';
-export { specVersion, type RoleType, type Signed } from './signed.ts';
+export { requireUnexpired, specVersion, type RoleType, type Signed } from './signed.ts';
 export { parseSnapshot, type Snapshot } from './snapshot.ts';
 export { parseTargets, type TargetFile, type Targets } from './targets.ts';
 export {

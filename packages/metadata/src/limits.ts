@@ -7,6 +7,10 @@ export const limits = {
   timestampBytes: 16_384,
   snapshotBytes: 1_048_576,
   roleBytes: 5_000_000,
+  /** A detached anchor: one entry and its signatures. */
+  detachedAnchorBytes: 131_072,
+  /** Tenants on the way from the first trusted root, that one included. */
+  tenantDepth: 16,
   /** Roots followed in one refresh. */
   rootRotations: 1_024,
   /** Nesting of JSON values. */

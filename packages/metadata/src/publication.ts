@@ -3,6 +3,7 @@
  * reading is tolerant: files must be byte for byte in our form, bound to their place, named by the layout, signed by the
  * keys that their delegator gives them *after* the publication, and one version on.
  */
+import { checkAnchors } from './anchor-rules.ts';
 import { binName, type Delegation, type Delegations, type SuccinctBins } from './delegation.ts';
 import { sha256Of, type Digest } from './digest.ts';
 import { malformed, MetadataError } from './error.ts';
@@ -286,6 +287,12 @@ class Check {
       roles.push({ name, delegator: place.delegator, version: file.version, digest, file });
     }
     await this.#checkTargets(root, roots.length > 0);
+    await checkAnchors({
+      submitted: this.#submitted,
+      removed,
+      before: async (name) => (await this.#role(name))?.file,
+      after: (name) => this.#after(name),
+    });
     if (this.#current.roleCount + added > limits.tenantRoles) {
       throw new MetadataError(
         'LIMIT_EXCEEDED',
