@@ -8,6 +8,7 @@ for (let done = 0; done < Number(count);) {
   const { revision, roots } = await store.load();
   const content = Buffer.from(`${name} ${done} `.repeat(2000));
   const change = {
+    anchored: undefined,
     root: content,
     timestamp: content,
     snapshot: content,

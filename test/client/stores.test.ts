@@ -39,12 +39,19 @@ for (const [kind, open] of Object.entries(stores)) {
         timestamp: undefined,
         snapshot: undefined,
         roots: new Map(),
+        anchored: undefined,
       });
       const roots = new Map([
         [1, sha256Of('a')],
         [12, sha256Of('b')],
       ]);
-      const change = { root: bytes('r'), timestamp: bytes('t'), snapshot: bytes('s'), roots };
+      const change = {
+        root: bytes('r'),
+        timestamp: bytes('t'),
+        snapshot: bytes('s'),
+        roots,
+        anchored: sha256Of('c'),
+      };
       assert.equal(await store.commit(0, change), 1);
       assert.deepEqual(await store.load(), { ...change, revision: 1 });
       assert.equal(await store.revision(), 1);
@@ -52,7 +59,13 @@ for (const [kind, open] of Object.entries(stores)) {
 
     it('refuses a commit on an older revision, and writes nothing', async () => {
       const store = open();
-      const change = { root: bytes('r'), timestamp: bytes('t'), snapshot: undefined, roots: new Map() };
+      const change = {
+        root: bytes('r'),
+        timestamp: bytes('t'),
+        snapshot: undefined,
+        roots: new Map(),
+        anchored: undefined,
+      };
       await store.commit(0, change);
       assert.equal(await store.commit(0, { ...change, timestamp: bytes('older') }), undefined);
       assert.deepEqual((await store.load()).timestamp, bytes('t'));
@@ -60,7 +73,13 @@ for (const [kind, open] of Object.entries(stores)) {
 
     it('removes a floor that a commit leaves out', async () => {
       const store = open();
-      const change = { root: bytes('r'), timestamp: bytes('t'), snapshot: bytes('s'), roots: new Map() };
+      const change = {
+        root: bytes('r'),
+        timestamp: bytes('t'),
+        snapshot: bytes('s'),
+        roots: new Map(),
+        anchored: undefined,
+      };
       await store.commit(0, change);
       await store.commit(1, { ...change, timestamp: undefined, snapshot: undefined });
       const { timestamp, snapshot } = await store.load();
@@ -138,7 +157,13 @@ describe('client: the folder store on disk', () => {
 
   it('does not go on with a damaged state, which would forget what was seen', async () => {
     const store = new FolderStore(folder);
-    await store.commit(0, { root: bytes('r'), timestamp: undefined, snapshot: undefined, roots: new Map() });
+    await store.commit(0, {
+      root: bytes('r'),
+      timestamp: undefined,
+      snapshot: undefined,
+      roots: new Map(),
+      anchored: undefined,
+    });
     await writeFile(join(folder, 'state', 'trust.json'), '{"revision": 1');
     await assert.rejects(store.load(), (error) => error instanceof ClientError && error.reason === 'STORE');
   });

@@ -118,7 +118,8 @@ interface Seen {
  *   that was not looked at before
  * @throws ClientError ROOT_REPLACED, NO_TRUST_ROOT, ROLLBACK. @throws MetadataError where a root does not verify.
  */
-export async function startTrust(stored: StoredTrust, pin: Pin, fetch: RootFetch): Promise<TrustState> {
+export async function startTrust(kept: StoredTrust, pin: Pin, fetch: RootFetch): Promise<TrustState> {
+  const stored = 'genesis' in pin ? provenBy(kept) : kept;
   const history = new RootHistory(stored.roots);
   const root = stored.root === undefined ? undefined : parseRoot(stored.root);
   if (root !== undefined) history.add(root);
@@ -136,6 +137,16 @@ export async function startTrust(stored: StoredTrust, pin: Pin, fetch: RootFetch
   return state;
 }
 
+/**
+ * A chain that began at an anchor may claim any genesis: only root version 1 proves it. A pin, which a person made, counts
+ * for more than what a parent said before; so what is not proven is forgotten.
+ */
+function provenBy(stored: StoredTrust): StoredTrust {
+  if (stored.roots.has(1)) return stored;
+  const nothing = { root: undefined, timestamp: undefined, snapshot: undefined, anchored: undefined };
+  return { ...nothing, revision: stored.revision, roots: new Map() };
+}
+
 type Start = { readonly start: Uint8Array } & Partial<Pick<TrustState, 'expected' | 'anchored'>>;
 
 async function startPinned(
@@ -148,10 +159,7 @@ async function startPinned(
   return { start: startBytes(seen.stored, seen.root, pinned) };
 }
 
-/**
- * Root version 1 of the pinned genesis; undefined where the stored chain began with it. What a later root says of its
- * genesis confirms nothing: a chain that began at an anchor may claim any.
- */
+/** Root version 1 of the pinned genesis; undefined where the stored chain began with it. */
 async function firstRoot(
   { history, root }: Seen,
   genesis: Digest,

@@ -3,18 +3,23 @@
  * once and without the network; a refusal from memory is asked again of the repositories before it is given.
  */
 import { Judgement } from './judgement.ts';
-import { descend, type Need } from './lineage.ts';
+import { descend, type Lineage, type Need } from './lineage.ts';
 import type { Policy } from './policy.ts';
 import { parseQuestion, type Asked, type Question } from './question.ts';
 import { isUnreachable, type Updater } from './updater.ts';
 import { refusalOf, type Verdict } from './verdict.ts';
 import type { Hints, View } from './view.ts';
 
-/** Roles that the layout makes likely, for fetching ahead. */
-function hintsFor(repository: string): Hints {
+/** Roles that the layout makes likely for a repository, for fetching ahead. */
+function rolesOf(repository: string): readonly string[] {
   const segments = repository.split('/');
   const subtrees = segments.map((_, i) => `org~${segments.slice(0, segments.length - i).join('~')}`);
-  return [['distrust'], ['tenants'], [`repo~${segments.join('~')}`, ...subtrees, 'org']];
+  return [`repo~${segments.join('~')}`, ...subtrees, 'org'];
+}
+
+/** Where a tenant has children, the name may be one's, and the tenant's own roles are not needed. */
+function hintsFor(repository: string): Hints {
+  return [['distrust'], ['tenants', ...rolesOf(repository)]];
 }
 
 /** Where one pass over the tenants takes its views from. One tenant has one view in it. */
@@ -46,10 +51,19 @@ function judge(
   now: number,
   viewOf: Pass['viewOf'],
   makeView: Pass['makeView'],
+  onWait: (lineage: Lineage) => void,
 ): Verdict | Need {
   const { tenant, repository } = asked.question;
   const lineage = descend(tenant, repository, viewOf, makeView, now);
-  return 'prepare' in lineage ? lineage : new Judgement(asked, lineage, policy, now).run();
+  if ('prepare' in lineage) return lineage;
+  const answer = new Judgement(asked, lineage, policy, now).run();
+  if ('prepare' in answer) onWait(lineage);
+  return answer;
+}
+
+/** A judgement waits for one role after the other; the one that it will wait for last is fetched beside them. */
+function fetchAhead({ last, repository }: Lineage): void {
+  last.view.prefetch([rolesOf(repository)]);
 }
 
 /** Judges in the views of one pass, waiting for what it needs; and whether something could not be reached. */
@@ -61,7 +75,7 @@ async function run(
 ): Promise<{ readonly verdict: Verdict; readonly unreachable: boolean }> {
   try {
     for (;;) {
-      const answer = judge(asked, policy, now, pass.viewOf, pass.makeView);
+      const answer = judge(asked, policy, now, pass.viewOf, pass.makeView, fetchAhead);
       if (!('prepare' in answer)) return { verdict: answer, unreachable: false };
       await answer.prepare();
     }
@@ -80,7 +94,15 @@ export function verifyLoaded(question: Question, policy: Policy, now: number): V
   if (policy.offline === 'always') return undefined;
   try {
     const viewOf = (tenant: Updater) => tenant.loaded(now);
-    const answer = judge(parseQuestion(question), policy, now, viewOf, () => Promise.resolve());
+    const asked = parseQuestion(question);
+    const answer = judge(
+      asked,
+      policy,
+      now,
+      viewOf,
+      () => Promise.resolve(),
+      () => {},
+    );
     return 'prepare' in answer ? undefined : answer;
   } catch (error) {
     return refusalOf(error);
