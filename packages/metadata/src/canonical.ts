@@ -3,10 +3,10 @@
  * only `"` and `\` escaped. The library `@tufjs/canonical-json` orders by UTF-16 code units instead, which differs
  * from the reference implementation outside the basic plane; on names that we write (ASCII) all agree.
  *
- * The *wire form* is the canonical form with control characters escaped, which makes it JSON as well.
+ * The *wire form* is the canonical form with control characters escaped, which makes it JSON as well; `wire.ts`
+ * recognises it where there are none.
  */
 import type { JsonValue } from './json.ts';
-import { limits } from './limits.ts';
 
 /** Negative, zero or positive as in sorting; by code points, unlike `<` on strings. */
 export function compareCodePoints(a: string, b: string): number {
@@ -44,27 +44,4 @@ export function canonicalBytes(value: JsonValue): Uint8Array {
 /** What is stored and served: canonical order and spacing, and valid JSON. */
 export function wireText(value: JsonValue): string {
   return encode(value, (text) => JSON.stringify(text));
-}
-
-/**
- * Whether members are in canonical order, every number is a safe integer and nothing is nested deeper than the limit.
- * For text without surrogates, where the order of code points is that of code units.
- */
-export function isInWireOrder(value: JsonValue, levels: number = limits.jsonDepth): boolean {
-  if (typeof value === 'number') return Number.isSafeInteger(value);
-  if (typeof value !== 'object' || value === null) return true;
-  if (levels === 0) return false;
-  if (Array.isArray(value))
-    return (value as readonly JsonValue[]).every((item) => isInWireOrder(item, levels - 1));
-  const object = value as { readonly [member: string]: JsonValue };
-  let last: string | undefined;
-  // What an object inherits cannot be in order with its own members, so it only costs the fast way.
-  for (const name in object) {
-    if (last !== undefined && last >= name) return false;
-    last = name;
-    const inner = object[name] as JsonValue;
-    if (typeof inner === 'string') continue;
-    if (!isInWireOrder(inner, levels - 1)) return false;
-  }
-  return true;
 }

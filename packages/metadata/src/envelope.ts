@@ -5,10 +5,10 @@
 import { isUtf8 } from 'node:buffer';
 import { canonicalBytes, wireText } from './canonical.ts';
 import { malformed, MetadataError } from './error.ts';
-import { isObject, member, parseJson, type JsonObject } from './json.ts';
+import { isObject, member, parseProven, type JsonObject, type JsonValue } from './json.ts';
 import type { KeyId } from './key.ts';
 import { limits } from './limits.ts';
-import { outerSpans } from './spans.ts';
+import { outerSpans, type Span } from './spans.ts';
 
 export interface Signature {
   readonly keyId: KeyId;
@@ -28,8 +28,7 @@ export interface Envelope {
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const hexForm = /^(?:[0-9a-fA-F]{2})*$/;
 
-function parseSignatures(text: string): Signature[] {
-  const { value } = parseJson(text);
+function parseSignatures(value: JsonValue): Signature[] {
   if (!Array.isArray(value)) throw malformed('SHAPE', '"signatures" is not a list');
   if (value.length > limits.signatures) {
     throw new MetadataError('LIMIT_EXCEEDED', 'COUNT', `more than ${limits.signatures} signatures`);
@@ -44,6 +43,10 @@ function parseSignatures(text: string): Signature[] {
     seen.add(keyId);
     return { keyId: keyId as KeyId, sig: Buffer.from(hexForm.test(sig) ? sig : '', 'hex') };
   });
+}
+
+function parseSpan(bytes: Uint8Array, { start, end, wire }: Span): JsonValue {
+  return parseProven(decoder.decode(bytes.subarray(start, end)), wire);
 }
 
 /**
@@ -61,13 +64,12 @@ export function parseEnvelope(bytes: Uint8Array, maxBytes: number): Envelope {
   if (spans.signatures.end - spans.signatures.start > limits.signaturesBytes) {
     throw new MetadataError('LIMIT_EXCEEDED', 'SIZE', 'the list of signatures is too long');
   }
-  const signatures = parseSignatures(
-    decoder.decode(bytes.subarray(spans.signatures.start, spans.signatures.end)),
-  );
-  const received = bytes.subarray(spans.signed.start, spans.signed.end);
-  const { value, wire } = parseJson(decoder.decode(received));
-  if (!isObject(value)) throw malformed('SHAPE', '"signed" is not an object');
-  return { bytes, signed: value, signedBytes: wire ? received : canonicalBytes(value), signatures };
+  const signatures = parseSignatures(parseSpan(bytes, spans.signatures));
+  const signed = parseSpan(bytes, spans.signed);
+  if (!isObject(signed)) throw malformed('SHAPE', '"signed" is not an object');
+  const { start, end, wire } = spans.signed;
+  const signedBytes = wire ? bytes.subarray(start, end) : canonicalBytes(signed);
+  return { bytes, signed, signedBytes, signatures };
 }
 
 /** What a signer signs: the canonical form of `signed`, UTF-8. */

@@ -1,11 +1,11 @@
 /**
- * Strict JSON. Two ways to the same value: text in our wire form is read by the engine's parser and proven by writing
- * it again; anything else goes through the slow parser, which refuses duplicate members, numbers that are not safe
- * integers, and lone surrogates.
+ * Strict JSON. Two ways to the same value: text that was proven to be in wire form is read by the engine's parser
+ * (`wire.ts` says why that is safe); anything else goes through the slow parser, which refuses duplicate members,
+ * numbers that are not safe integers, and lone surrogates.
  */
 import { malformed, MetadataError } from './error.ts';
 import { limits } from './limits.ts';
-import { isInWireOrder } from './canonical.ts';
+import { wireEnd } from './wire.ts';
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
@@ -21,10 +21,6 @@ export function member(object: JsonObject, name: string): JsonValue | undefined 
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
-const surrogate = /[\ud800-\udfff]/;
-/** A backslash that does not escape a quote or a backslash: control characters, `\u` and `\/` escapes. */
-const unusualEscape = /\\[^"\\]/;
-
 /**
  * Parses `text`; `wire` tells whether it is exactly what we would have written with no control character in any
  * string, which makes it its own canonical form.
@@ -32,16 +28,25 @@ const unusualEscape = /\\[^"\\]/;
  * @throws MetadataError MALFORMED/JSON, LIMIT_EXCEEDED/DEPTH.
  */
 export function parseJson(text: string): { value: JsonValue; wire: boolean } {
+  const bytes = Buffer.from(text);
+  // A lone surrogate would become another character in bytes.
+  const wire = wireEnd(bytes, 0) === bytes.length && text.isWellFormed();
+  return { value: parseProven(text, wire), wire };
+}
+
+/**
+ * As `parseJson`, for text whose form is known.
+ *
+ * @param wire true only where `wireEnd` recognised the bytes that the text was decoded from, all of them
+ */
+export function parseProven(text: string, wire: boolean): JsonValue {
   let value: JsonValue;
   try {
     value = JSON.parse(text) as JsonValue;
   } catch (cause) {
     throw new MetadataError('MALFORMED', 'JSON', 'not JSON', { cause });
   }
-  const plain = !unusualEscape.test(text) && !surrogate.test(text);
-  // The depth first: writing a value that is nested too deep would exhaust the stack.
-  if (plain && isInWireOrder(value) && JSON.stringify(value) === text) return { value, wire: true };
-  return { value: new StrictParser(text).parse(), wire: false };
+  return wire ? value : new StrictParser(text).parse();
 }
 
 // Unrolled so that a long string costs the engine no backtracking.

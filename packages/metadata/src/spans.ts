@@ -4,11 +4,14 @@
  */
 import { malformed, MetadataError } from './error.ts';
 import { limits } from './limits.ts';
+import { wireEnd } from './wire.ts';
 
 /** Byte offsets, end exclusive. */
-interface Span {
+export interface Span {
   readonly start: number;
   readonly end: number;
+  /** Whether the value is in wire form, as proven on the way. */
+  readonly wire: boolean;
 }
 
 const quote = 0x22;
@@ -55,7 +58,7 @@ function skipValue(bytes: Uint8Array, from: number): number {
   throw malformed('JSON', 'the text ends inside a value');
 }
 
-/** @throws MetadataError MALFORMED/JSON, LIMIT_EXCEEDED/DEPTH. */
+/** @param bytes valid UTF-8. @throws MetadataError MALFORMED/JSON, LIMIT_EXCEEDED/DEPTH. */
 export function outerSpans(bytes: Uint8Array): { signatures: Span; signed: Span } {
   const spans = new Map<string, Span>();
   let at = skipSpace(bytes, 0);
@@ -63,17 +66,19 @@ export function outerSpans(bytes: Uint8Array): { signatures: Span; signed: Span 
   do {
     at = skipSpace(bytes, at + 1);
     if (bytes[at] !== quote) throw malformed('JSON', 'a member name is missing');
-    const end = skipString(bytes, at);
-    const name = Buffer.from(bytes.subarray(at + 1, end - 1)).toString('latin1');
+    const nameEnd = skipString(bytes, at);
+    const name = Buffer.from(bytes.subarray(at + 1, nameEnd - 1)).toString('latin1');
     if (name !== 'signatures' && name !== 'signed')
       throw malformed('SHAPE', 'an outer member that is not known');
     if (spans.has(name)) throw malformed('JSON', `two members "${name}"`);
-    at = skipSpace(bytes, end);
+    at = skipSpace(bytes, nameEnd);
     if (bytes[at] !== 0x3a) throw malformed('JSON', 'no colon');
     const start = skipSpace(bytes, at + 1);
-    at = skipValue(bytes, start);
-    spans.set(name, { start, end: at });
-    at = skipSpace(bytes, at);
+    const proven = wireEnd(bytes, start);
+    const wire = proven >= 0;
+    const end = wire ? proven : skipValue(bytes, start);
+    spans.set(name, { start, end, wire });
+    at = skipSpace(bytes, end);
   } while (bytes[at] === 0x2c);
   if (bytes[at] !== 0x7d) throw malformed('JSON', 'an unfinished object');
   if (skipSpace(bytes, at + 1) !== bytes.length) throw malformed('JSON', 'text after the object');
