@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import {
   ClientError,
   fetchTarget,
@@ -105,11 +105,72 @@ describe('client: the HTTP source', () => {
     assert.ok(written < 50_000_000);
   });
 
-  it('takes a compressed answer', async () => {
-    const origin = await serve((_request, response) => {
-      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('{"a":1}'));
+  it('takes a compressed answer, in the encodings that it asks for', async () => {
+    const asked: unknown[] = [];
+    const origin = await serve((request, response) => {
+      asked.push(request.headers['accept-encoding']);
+      const encoding = request.url?.slice(1) ?? '';
+      const compress = encoding === 'br' ? brotliCompressSync : gzipSync;
+      response.writeHead(200, { 'content-encoding': encoding }).end(compress('{"a":1}'));
     });
-    assert.equal(Buffer.from((await new HttpSource(origin).fetch('x', 7)) ?? []).toString(), '{"a":1}');
+    for (const encoding of ['gzip', 'br']) {
+      const bytes = await new HttpSource(origin).fetch(encoding, 7);
+      assert.equal(Buffer.from(bytes ?? []).toString(), '{"a":1}');
+      await assert.rejects(new HttpSource(origin).fetch(encoding, 6), refused('LIMIT_EXCEEDED', 'SIZE'));
+    }
+    assert.deepEqual(new Set(asked), new Set(['gzip, br']));
+  });
+
+  it('never takes a part of a body for the whole', async () => {
+    const whole = gzipSync(Buffer.alloc(1_000));
+    const origin = await serve((request, response) => {
+      if (request.url === '/short') response.writeHead(200, { 'content-length': 9 });
+      if (request.url === '/chunked') response.writeHead(200, { 'transfer-encoding': 'chunked' });
+      if (request.url === '/short' || request.url === '/chunked') {
+        response.write('part', () => request.socket.destroy());
+        return;
+      }
+      response.writeHead(200, { 'content-encoding': 'gzip' });
+      response.end(request.url === '/cut' ? whole.subarray(0, -9) : 'no gzip');
+    });
+    const source = new HttpSource(origin, { retries: 0 });
+    for (const name of ['short', 'chunked', 'cut', 'garbage'])
+      await assert.rejects(source.fetch(name, 2_000), refused('UNREACHABLE', 'NETWORK'));
+  });
+
+  it('takes no answer for one where the protocol is switched', async () => {
+    const origin = await serve(() => {});
+    servers[0]?.removeAllListeners('request').on('request', (request) => {
+      request.socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n');
+    });
+    const source = new HttpSource(origin, { retries: 0 });
+    await assert.rejects(source.fetch('x', 10), refused('UNREACHABLE', 'NETWORK'));
+  });
+
+  it('reads no more of an answer without the file than keeps the connection', async () => {
+    const sockets = new Set();
+    let written = 0;
+    const origin = await serve((request, response) => {
+      sockets.add(request.socket);
+      response.writeHead(404);
+      if (request.url === '/short') {
+        response.end('no such file');
+        return;
+      }
+      const more = (): void => {
+        while (!response.destroyed && written < 500_000_000) {
+          written += 65_536;
+          if (!response.write(Buffer.alloc(65_536))) break;
+        }
+      };
+      response.on('drain', more);
+      more();
+    });
+    const source = new HttpSource(origin);
+    for (let i = 0; i < 5; i += 1) assert.equal(await source.fetch('short', 10), undefined);
+    assert.equal(sockets.size, 1);
+    assert.equal(await source.fetch('endless', 10), undefined);
+    assert.ok(written < 50_000_000);
   });
 
   it('gives up in time on a server that is silent or slow', async () => {

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientError } from './error.ts';
+import { acceptedEncodings, get } from './http-get.ts';
 import { requireSafeName, tooLarge, type Source } from './source.ts';
 
 export interface HttpSourceOptions {
@@ -83,17 +84,16 @@ export class HttpSource implements Source {
   ): Promise<Uint8Array | undefined> {
     let url = start;
     for (let hops = 0; ; hops += 1) {
-      const response = await fetch(url, { headers: this.#headers(url), redirect: 'manual', signal });
-      const { status } = response;
-      if (status === 200) return await readLimited(response, name, maxBytes);
-      // An unread body would keep the connection.
-      await response.body?.cancel();
+      const { status, location, body } = await get(url, this.#headers(url), maxBytes, signal);
+      if (status === 200) {
+        if (body === undefined) throw tooLarge(name, maxBytes);
+        return body;
+      }
       if (absent.has(status)) return undefined;
       if (status === 401) {
         throw new ClientError('FORBIDDEN', 'CREDENTIALS', `${url.host} wants other credentials for ${name}`);
       }
-      const location = response.headers.get('location');
-      if (!redirects.has(status) || location === null) {
+      if (!redirects.has(status) || location === undefined) {
         throw unreachable('STATUS', name, url, `answer ${status}`, status);
       }
       url = this.#redirect(url, location, hops, name);
@@ -105,6 +105,7 @@ export class HttpSource implements Source {
     const { token, userAgent } = this.#options;
     return {
       accept: 'application/json, */*;q=0.5',
+      'accept-encoding': acceptedEncodings,
       'user-agent': userAgent ?? 'mandate',
       ...(token !== undefined && url.origin === this.#base.origin
         ? { authorization: `Bearer ${token}` }
@@ -132,18 +133,4 @@ function unreachable(
   cause?: unknown,
 ): ClientError {
   return new ClientError('UNREACHABLE', reason, `${name} from ${url.host}: ${what}`, { cause });
-}
-
-async function readLimited(response: Response, name: string, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  if (response.body !== null) {
-    for await (const chunk of response.body as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
-      length += chunk.length;
-      // Leaving the loop cancels the stream, and with it the rest of the answer.
-      if (length > maxBytes) throw tooLarge(name, maxBytes);
-      chunks.push(chunk);
-    }
-  }
-  return chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks, length);
 }
