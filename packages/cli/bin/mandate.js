@@ -1,10 +1,9 @@
 #!/usr/bin/env node
-// Finds a runtime and the program. Plain JavaScript that any Node can read, and nothing else happens here.
-import { spawn } from 'node:child_process';
+// Finds a runtime and the program. Plain JavaScript that any Node can read, and nothing else happens here. What it imports
+// every command pays for; the process is the global one, as its module looks into every corner of it.
 import { existsSync } from 'node:fs';
 import * as module from 'node:module';
 import { isAbsolute, join } from 'node:path';
-import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const neededMajor = 24;
@@ -17,7 +16,8 @@ function pinnedNode() {
   return paths.map((path) => fileURLToPath(new URL(path + name, import.meta.url))).find(existsSync);
 }
 
-function runWith(node) {
+async function runWith(node) {
+  const { spawn } = await import('node:child_process');
   const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
   // A terminal sends Ctrl-C to both of us; a program that stops us stops only us.
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'));
@@ -65,6 +65,6 @@ if (major >= neededMajor) {
     );
     process.exitCode = 1;
   } else {
-    runWith(node);
+    await runWith(node);
   }
 }

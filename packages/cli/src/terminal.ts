@@ -2,7 +2,6 @@
  * What a person sees. Results go to stdout, everything else to stderr. Spinners, prompts and colours only where stderr
  * is a terminal, so that a script sees plain lines.
  */
-import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import type { PassphrasePrompt } from '@mandate/signing';
 import { CliError } from './error.ts';
@@ -66,6 +65,7 @@ export function processTerminal(): Terminal {
     },
     async confirm(question) {
       if (!interactive) return false;
+      const { createInterface } = await import('node:readline/promises');
       const lines = createInterface({ input: stdin, output: stderr });
       try {
         return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());

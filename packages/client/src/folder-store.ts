@@ -15,8 +15,6 @@ import {
   sha256Of,
   type Digest,
 } from '@mandate/metadata';
-import { lock } from 'proper-lockfile';
-import writeFileAtomic from 'write-file-atomic';
 import { ClientError } from './error.ts';
 import { encodeChildren, parseChildren, withChild } from './met-child.ts';
 import type { MetChild, StoredTrust, TrustChange, TrustStore } from './store.ts';
@@ -132,11 +130,14 @@ export class FolderStore implements TrustStore {
 
   async #replace(path: string, bytes: Uint8Array | undefined): Promise<void> {
     if (bytes === undefined || (await readIfThere(path))?.equals(bytes) === true) return;
+    const { default: writeFileAtomic } = await import('write-file-atomic');
     await writeFileAtomic(path, Buffer.from(bytes), { mode: fileMode });
   }
 
   async #lock(): Promise<() => Promise<void>> {
     const folder = join(this.#folder, 'state');
+    // Whoever only reads needs none of what writing loads.
+    const { lock } = await import('proper-lockfile');
     try {
       await mkdir(folder, { recursive: true, mode: folderMode });
       const release = await lock(folder, {
@@ -163,6 +164,7 @@ export class FolderStore implements TrustStore {
   async saveRole(name: string, bytes: Uint8Array): Promise<void> {
     try {
       await mkdir(this.#folder, { recursive: true, mode: folderMode });
+      const { default: writeFileAtomic } = await import('write-file-atomic');
       // Not synced: a torn file fails its verification and is fetched again.
       await writeFileAtomic(join(this.#folder, storedName(name)), Buffer.from(bytes), {
         mode: fileMode,
