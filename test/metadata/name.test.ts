@@ -125,6 +125,20 @@ describe('metadata: names', () => {
     refuses('MALFORMED/NAME', () => digestFromHex(digest));
   });
 
+  it('hex is sixteen characters and no other, at every place', () => {
+    for (let code = 0; code < 0x300; code += 1) {
+      const character = String.fromCharCode(code);
+      const isHex = '0123456789abcdef'.includes(character);
+      for (const at of [0, 31, 63]) {
+        const text = hex.slice(0, at) + character + hex.slice(at + 1);
+        if (isHex) assert.equal(hexOf(digestFromHex(text)), text);
+        else refuses('MALFORMED/NAME', () => digestFromHex(text));
+      }
+    }
+    for (const text of [`${hex}0`, `${hex}\n`, hex.slice(1), ''])
+      refuses('MALFORMED/NAME', () => digestFromHex(text));
+  });
+
   it('a tenant and its slug are one to one', () => {
     const word = fc.stringMatching(/^[a-z0-9]{1,4}$/);
     fc.assert(

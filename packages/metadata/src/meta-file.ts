@@ -1,5 +1,5 @@
 /** What a timestamp or snapshot says of another file: version, and optionally length and hashes (TUF specification 4.4). */
-import { hexHash } from './digest.ts';
+import { hexHash, isLowerHex } from './digest.ts';
 import { malformed } from './error.ts';
 import { isObject, member, type JsonValue } from './json.ts';
 import { countMember } from './signed.ts';
@@ -16,9 +16,6 @@ export interface MetaFile {
   readonly hashes: Hashes | undefined;
 }
 
-const sha256Form = /^[0-9a-f]{64}$/;
-const sha512Form = /^[0-9a-f]{128}$/;
-
 /** @throws MetadataError MALFORMED: none of the algorithms is known, or a hash is not lower-case hex. */
 export function parseHashes(value: JsonValue | undefined): Hashes {
   if (!isObject(value)) throw malformed('SHAPE', '"hashes" is an object');
@@ -26,10 +23,10 @@ export function parseHashes(value: JsonValue | undefined): Hashes {
   const sha512 = member(value, 'sha512');
   if (sha256 === undefined && sha512 === undefined)
     throw malformed('SHAPE', 'no hash of a known algorithm (sha256, sha512)');
-  if (sha256 !== undefined && (typeof sha256 !== 'string' || !sha256Form.test(sha256))) {
+  if (sha256 !== undefined && (typeof sha256 !== 'string' || !isLowerHex(sha256, 64))) {
     throw malformed('SHAPE', 'a sha256 is 64 lower-case hex digits');
   }
-  if (sha512 !== undefined && (typeof sha512 !== 'string' || !sha512Form.test(sha512))) {
+  if (sha512 !== undefined && (typeof sha512 !== 'string' || !isLowerHex(sha512, 128))) {
     throw malformed('SHAPE', 'a sha512 is 128 lower-case hex digits');
   }
   if (sha256 === undefined) return { sha512: sha512 as string };
