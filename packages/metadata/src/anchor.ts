@@ -12,8 +12,8 @@ import { limits } from './limits.ts';
 import { parseRepository, parseTargetPath, type TargetPath, type TenantPath } from './name.ts';
 import { countMember, requireTenant, requireUnexpired, textMember } from './signed.ts';
 import { parseTargets, type TargetFile, type Targets } from './targets.ts';
-import { requireThreshold, type SigningStatus } from './threshold.ts';
-import type { TrustedMetadata, Verified } from './trusted.ts';
+import { requireThreshold, type SigningStatus, type Verified } from './threshold.ts';
+import type { TrustedMetadata } from './trusted.ts';
 
 /** `suspended` may become `active` again; `removed` is the end. */
 export const anchorStatuses = ['active', 'suspended', 'removed'] as const;

@@ -130,7 +130,8 @@ export {
   signingStatus,
   type KeySet,
   type SigningStatus,
+  type Verified,
 } from './threshold.ts';
 export { formatDate, parseDate } from './time.ts';
 export { parseTimestamp, type Timestamp } from './timestamp.ts';
-export { TrustedMetadata, type Verified } from './trusted.ts';
+export { TrustedMetadata } from './trusted.ts';

@@ -7,7 +7,8 @@ import { malformed, MetadataError } from './error.ts';
 import { isWellNamed, ownerOf } from './layout.ts';
 import { limits } from './limits.ts';
 import type { TargetFile, Targets } from './targets.ts';
-import type { TrustedMetadata, Verified } from './trusted.ts';
+import type { Verified } from './threshold.ts';
+import type { TrustedMetadata } from './trusted.ts';
 
 /** One role on the way to the answer. */
 export interface Step {

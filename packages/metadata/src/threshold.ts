@@ -26,6 +26,12 @@ export interface SigningStatus {
   readonly missing: readonly KeyId[];
 }
 
+/** A file with the proof that it met its threshold. */
+export interface Verified<File> {
+  readonly file: File;
+  readonly status: SigningStatus;
+}
+
 /**
  * Counts the distinct keys of the role that signed the envelope. Signatures by other keys, garbage and repetitions
  * count nothing and cost nothing: only the role's own keys are tried, each once.

@@ -1,6 +1,6 @@
 /** Timestamp metadata (TUF specification 4.6): which snapshot is current, and when that was said. */
 import { parseEnvelope } from './envelope.ts';
-import { malformed } from './error.ts';
+import { malformed, MetadataError } from './error.ts';
 import { isObject, member } from './json.ts';
 import { limits } from './limits.ts';
 import { parseMetaFile, type MetaFile } from './meta-file.ts';
@@ -27,4 +27,20 @@ export function parseTimestamp(bytes: Uint8Array): Timestamp {
     snapshot: parseMetaFile(member(meta, 'snapshot.json')),
     issued: issued === undefined ? undefined : parseDate(issued),
   };
+}
+
+/** @throws MetadataError STALE/ISSUED_IN_FUTURE for a timestamp that nobody can have made yet. */
+export function requireIssuedBy({ issued }: Timestamp, now: number): void {
+  if (issued !== undefined && issued > now + limits.issuedAheadMs) {
+    const message = 'the timestamp was issued in the future; check this clock';
+    throw new MetadataError('STALE', 'ISSUED_IN_FUTURE', message, { role: 'timestamp' });
+  }
+}
+
+/** @throws MetadataError STALE/CLOCK_BEHIND where the clock is behind a timestamp that was verified. */
+export function requireClockAt({ issued }: Timestamp, now: number): void {
+  if (issued !== undefined && now + limits.issuedAheadMs < issued) {
+    const message = 'the clock is behind the newest timestamp seen; set it';
+    throw new MetadataError('STALE', 'CLOCK_BEHIND', message, { role: 'timestamp' });
+  }
 }

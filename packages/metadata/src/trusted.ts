@@ -9,31 +9,28 @@
  */
 import type { Digest } from './digest.ts';
 import { malformed, MetadataError } from './error.ts';
-import { equivocation, isListedStill, older, requireSameEntry, sameContent } from './floor.ts';
-import { limits } from './limits.ts';
+import {
+  equivocation,
+  requireSameTenant,
+  requireSnapshotAfter,
+  requireTimestampAfter,
+  sameContent,
+} from './floor.ts';
+import { HeldRoles } from './held-roles.ts';
 import { matches, type MetaFile } from './meta-file.ts';
 import { parseRoot, type Root } from './root.ts';
 import { requireTenant, requireUnexpired, type Signed } from './signed.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
-import { parseTargets, type Targets } from './targets.ts';
-import { requireThreshold, sameKeySet, signingStatus, type KeySet, type SigningStatus } from './threshold.ts';
-import { parseTimestamp, type Timestamp } from './timestamp.ts';
-
-/** A file with the proof that it met its threshold. */
-export interface Verified<File> {
-  readonly file: File;
-  readonly status: SigningStatus;
-}
+import type { Targets } from './targets.ts';
+import { requireThreshold, sameKeySet, signingStatus, type KeySet, type Verified } from './threshold.ts';
+import { parseTimestamp, requireClockAt, requireIssuedBy, type Timestamp } from './timestamp.ts';
 
 export class TrustedMetadata {
   #root: Verified<Root>;
   #timestamp: Verified<Timestamp> | undefined;
   /** The newest snapshot that was verified: a floor, and current where the timestamp names it. */
   #snapshot: Verified<Snapshot> | undefined;
-  /** Verified role files by name; each is checked again against the delegator at hand. */
-  readonly #roles = new Map<string, { file: Targets; statuses: Map<KeySet, SigningStatus> }>();
-  /** Role files of earlier snapshots, as floors. */
-  readonly #rolesBefore = new Map<string, Targets>();
+  #roles = new HeldRoles();
   #snapshotIsCurrent = false;
 
   private constructor(root: Verified<Root>) {
@@ -59,9 +56,7 @@ export class TrustedMetadata {
     copy.#timestamp = this.#timestamp;
     copy.#snapshot = this.#snapshot;
     copy.#snapshotIsCurrent = this.#snapshotIsCurrent;
-    for (const [name, { file, statuses }] of this.#roles)
-      copy.#roles.set(name, { file, statuses: new Map(statuses) });
-    for (const [name, file] of this.#rolesBefore) copy.#rolesBefore.set(name, file);
+    copy.#roles = this.#roles.fork();
     return copy;
   }
 
@@ -104,14 +99,7 @@ export class TrustedMetadata {
     }
     requireThreshold(file.envelope, before.roles.root, 'root');
     const status = requireThreshold(file.envelope, file.roles.root, 'root');
-    if (before.genesis !== undefined && file.profile === undefined) {
-      throw malformed('PROFILE', 'the root dropped the profile that its predecessor had', 'root');
-    }
-    // A genesis that is claimed later could be anybody's: only version 1 shows it.
-    if (before.genesis === undefined && file.profile !== undefined) {
-      throw malformed('PROFILE', 'the root names a profile that its predecessor had not', 'root');
-    }
-    if (before.genesis !== undefined) requireTenant(file, before.genesis, 'root');
+    requireSameTenant(before, file);
     this.#root = { file, status };
     // Where nothing is held to be judged by, the keys themselves are compared.
     const stands = (held: Verified<Signed> | undefined, role: 'timestamp' | 'snapshot') =>
@@ -122,7 +110,6 @@ export class TrustedMetadata {
       this.#timestamp = undefined;
       this.#snapshot = undefined;
       this.#roles.clear();
-      this.#rolesBefore.clear();
     }
     this.#snapshotIsCurrent = false;
     return this.#root;
@@ -188,34 +175,14 @@ export class TrustedMetadata {
     const next = this.#acceptTimestamp(bytes);
     const before = this.#timestamp;
     const { file } = next;
-    if (before !== undefined) {
-      if (file.version < before.file.version) {
-        throw older('timestamp', `version ${file.version} after version ${before.file.version}`);
-      }
-      if (file.version === before.file.version) {
-        // Outside our profile the specification (5.4.3) has the newcomer discarded and nothing said.
-        if (this.genesis !== undefined && !sameContent(file, before.file))
-          throw equivocation('timestamp', file.version);
-        return this.requireFreshTimestamp(now);
-      }
-      requireSameEntry('snapshot', before.file.snapshot, file.snapshot);
-      if (
-        before.file.issued !== undefined &&
-        (file.issued === undefined || file.issued < before.file.issued)
-      ) {
-        throw older('timestamp', 'issued before one that was already seen');
-      }
+    if (before !== undefined && file.version === before.file.version) {
+      // Outside our profile the specification (5.4.3) has the newcomer discarded and nothing said.
+      if (this.genesis !== undefined && !sameContent(file, before.file))
+        throw equivocation('timestamp', file.version);
+      return this.requireFreshTimestamp(now);
     }
-    if (file.issued !== undefined && file.issued > now + limits.issuedAheadMs) {
-      throw new MetadataError(
-        'STALE',
-        'ISSUED_IN_FUTURE',
-        'the timestamp was issued in the future; check this clock',
-        {
-          role: 'timestamp',
-        },
-      );
-    }
+    if (before !== undefined) requireTimestampAfter(before.file, file);
+    requireIssuedBy(file, now);
     requireUnexpired(file, 'timestamp', now);
     this.#timestamp = next;
     this.#snapshotIsCurrent = false;
@@ -226,14 +193,7 @@ export class TrustedMetadata {
   requireFreshTimestamp(now: number): Verified<Timestamp> {
     const timestamp = this.#timestamp;
     if (timestamp === undefined) throw malformed('ORDER', 'no timestamp was loaded');
-    if (timestamp.file.issued !== undefined && now + limits.issuedAheadMs < timestamp.file.issued) {
-      throw new MetadataError(
-        'STALE',
-        'CLOCK_BEHIND',
-        'the clock is behind the newest timestamp seen; set it',
-        { role: 'timestamp' },
-      );
-    }
+    requireClockAt(timestamp.file, now);
     requireUnexpired(timestamp.file, 'timestamp', now);
     return timestamp;
   }
@@ -287,27 +247,11 @@ export class TrustedMetadata {
       );
     }
     const before = this.#snapshot?.file;
-    if (before !== undefined) {
-      if (file.version < before.version)
-        throw older('snapshot', `version ${file.version} after version ${before.version}`);
-      if (file.version === before.version && !sameContent(file, before))
-        throw equivocation('snapshot', file.version);
-      for (const [role, entry] of before.roles) {
-        const entryNow = file.roles.get(role);
-        if (entryNow === undefined) {
-          throw new MetadataError('ROLLBACK', 'VANISHED', `role ${role} left the snapshot`, { role });
-        }
-        requireSameEntry(role, entry, entryNow);
-      }
-    }
+    requireSnapshotAfter(before, file);
     requireUnexpired(file, 'snapshot', now);
     this.#snapshot = next;
     this.#snapshotIsCurrent = true;
-    for (const [role, held] of this.#roles) {
-      if (isListedStill(held.file, before?.roles.get(role), file.roles.get(role))) continue;
-      this.#rolesBefore.set(role, held.file);
-      this.#roles.delete(role);
-    }
+    this.#roles.follow(before, file);
     return next;
   }
 
@@ -328,7 +272,7 @@ export class TrustedMetadata {
   /** The keys that must sign `role`, as its delegator says. `targets` is delegated by `root`. */
   #keySetOf(role: string, delegator: string): KeySet {
     if (role === 'targets') return this.#root.file.roles.targets;
-    const keySet = this.#roles.get(delegator)?.file.delegations?.named(role)?.keySet;
+    const keySet = this.#roles.file(delegator)?.delegations?.named(role)?.keySet;
     if (keySet === undefined)
       throw malformed('DELEGATION', `role ${delegator} does not delegate to ${role}`, role);
     return keySet;
@@ -342,47 +286,14 @@ export class TrustedMetadata {
    */
   role(name: string, delegator: string, now: number): Verified<Targets> | undefined {
     this.#requireSnapshot();
-    const held = this.#roles.get(name);
-    if (held === undefined) return undefined;
-    const keySet = this.#keySetOf(name, delegator);
-    let status = held.statuses.get(keySet);
-    if (status === undefined) {
-      status = requireThreshold(held.file.envelope, keySet, name);
-      held.statuses.set(keySet, status);
-    }
-    requireUnexpired(held.file, name, now);
-    return { file: held.file, status };
+    if (!this.#roles.has(name)) return undefined;
+    return this.#roles.verified(name, this.#keySetOf(name, delegator), now);
   }
 
   /** A targets role, top-level or delegated (5.6 and 5.6.7): from the network or from the store, checked alike. */
   updateRole(name: string, delegator: string, bytes: Uint8Array, now: number): Verified<Targets> {
     const entry = this.listed(name);
     const keySet = this.#keySetOf(name, delegator);
-    if (!matches(bytes, entry))
-      throw malformed('HASH', `role ${name} differs from what the snapshot lists`, name);
-    const file = parseTargets(bytes);
-    const status = requireThreshold(file.envelope, keySet, name);
-    this.#requireBinding(file, name);
-    if (this.genesis !== undefined && file.role !== name) {
-      throw malformed('BINDING', `role ${name}: the file belongs to another role`, name);
-    }
-    if (file.version !== entry.version) {
-      throw malformed(
-        'VERSION',
-        `role ${name} has version ${file.version} where the snapshot lists ${entry.version}`,
-        name,
-      );
-    }
-    const before = this.#rolesBefore.get(name);
-    if (before !== undefined) {
-      if (file.version < before.version)
-        throw older(name, `version ${file.version} after version ${before.version}`);
-      if (file.version === before.version && !sameContent(file, before))
-        throw equivocation(name, file.version);
-    }
-    requireUnexpired(file, name, now);
-    this.#roles.set(name, { file, statuses: new Map([[keySet, status]]) });
-    this.#rolesBefore.delete(name);
-    return { file, status };
+    return this.#roles.take(name, bytes, { entry, keySet, genesis: this.genesis }, now);
   }
 }
