@@ -20,6 +20,7 @@ export {
   type DetachedFloor,
 } from './anchor.ts';
 export { canonicalBytes, compareCodePoints, wireText } from './canonical.ts';
+export type { CurrentRole, CurrentTenant } from './delegation-tree.ts';
 export { binName, binNumber, type Delegation, type Delegations, type SuccinctBins } from './delegation.ts';
 export { digestFromHex, hexOf, isDigest, parseDigest, sha256Of, type Digest } from './digest.ts';
 export {
@@ -103,8 +104,6 @@ export {
   planPublication,
   type AcceptedPublication,
   type AcceptedRole,
-  type CurrentRole,
-  type CurrentTenant,
   type Requirement,
   type SubmittedFile,
 } from './publication.ts';

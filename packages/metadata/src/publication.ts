@@ -4,7 +4,8 @@
  * keys that their delegator gives them *after* the publication, and one version on.
  */
 import { checkAnchors } from './anchor-rules.ts';
-import { binName, type Delegation, type Delegations, type SuccinctBins } from './delegation.ts';
+import { delegatedNames, DelegationTree, type CurrentTenant } from './delegation-tree.ts';
+import type { Delegation, Delegations } from './delegation.ts';
 import { sha256Of, type Digest } from './digest.ts';
 import { malformed, MetadataError } from './error.ts';
 import { limits } from './limits.ts';
@@ -26,24 +27,6 @@ export interface SubmittedFile {
   /** `root`, `targets` or a delegated role. */
   readonly role: string;
   readonly bytes: Uint8Array;
-}
-
-/** A targets role that is live. */
-export interface CurrentRole {
-  readonly name: string;
-  /** `root` for `targets`; undefined where nobody delegates to it any more. */
-  readonly delegator: string | undefined;
-  readonly file: Targets;
-}
-
-/** The tenant as it stands. */
-export interface CurrentTenant {
-  /** Undefined before the first publication. */
-  readonly root: Root | undefined;
-  /** Number of roles in the snapshot. */
-  readonly roleCount: number;
-  /** A role of the current snapshot, removed ones included. */
-  role(name: string): Promise<CurrentRole | undefined>;
 }
 
 /** A role file that may be published. */
@@ -79,32 +62,11 @@ export interface AcceptedPublication {
   readonly reliedOn: ReadonlyMap<string, number>;
 }
 
-/** Names of the roles that a file delegates to, bins included. */
-function* delegatedNames(file: Targets): Generator<string> {
-  const { delegations } = file;
-  if (delegations === undefined) return;
-  for (const { name } of delegations.roles) yield name;
-  if (delegations.bins === undefined) return;
-  for (let i = 0; i < 2 ** delegations.bins.bitLength; i += 1) yield binName(delegations.bins, i);
-}
-
-/** Where a role hangs after the publication. */
-interface Place {
-  readonly delegator: string;
-  readonly keySet: KeySet;
-  /** Of the delegator, where the role is one of its bins. */
-  readonly bins: SuccinctBins | undefined;
-  /** Delegations from `targets`. */
-  readonly depth: number;
-}
-
-/** One run of the checks; remembers what it looked at. */
+/** One run of the checks. */
 class Check {
   readonly #current: CurrentTenant;
   readonly #now: number;
   readonly #submitted = new Map<string, Targets>();
-  readonly #reliedOn = new Map<string, number>();
-  readonly #places = new Map<string, Promise<Place | undefined>>();
   readonly #requirements: Requirement[] = [];
   #root: Root | undefined;
 
@@ -112,12 +74,6 @@ class Check {
     this.#current = current;
     this.#now = now;
     this.#root = current.root;
-  }
-
-  async #role(name: string): Promise<CurrentRole | undefined> {
-    const role = await this.#current.role(name);
-    this.#reliedOn.set(name, role?.file.version ?? 0);
-    return role;
   }
 
   #takeRoot(bytes: Uint8Array): Root {
@@ -140,78 +96,16 @@ class Check {
     return next;
   }
 
-  /** The file that will be live after the publication. */
-  async #after(name: string): Promise<Targets | undefined> {
-    return this.#submitted.get(name) ?? (await this.#role(name))?.file;
-  }
-
-  /** Where `name` hangs after the publication; undefined where no walk from `targets` comes to it. */
-  #place(name: string): Promise<Place | undefined> {
-    let place = this.#places.get(name);
-    if (place === undefined) this.#places.set(name, (place = this.#findPlace(name)));
-    return place;
-  }
-
-  /** Ends, as names say their scope and a delegator's is wider. */
-  async #findPlace(name: string): Promise<Place | undefined> {
-    const root = this.#root;
-    if (name === 'targets') {
-      return root && { delegator: 'root', keySet: root.roles.targets, bins: undefined, depth: 0 };
-    }
-    const claims = [...this.#submitted].find(([, file]) => file.delegations?.named(name) !== undefined);
-    const delegator = claims?.[0] ?? (await this.#role(name))?.delegator;
-    if (delegator === undefined) return undefined;
-    const delegations = (await this.#after(delegator))?.delegations;
-    const delegation = delegations?.named(name);
-    const above = delegation && (await this.#place(delegator));
-    if (delegation === undefined || above === undefined) return undefined;
-    return { delegator, keySet: delegation.keySet, bins: delegations?.bins, depth: above.depth + 1 };
-  }
-
-  async #requirePlace(name: string): Promise<Place> {
-    const place = await this.#place(name);
-    if (place === undefined) {
-      throw malformed(
-        'DELEGATION',
-        `role ${name} is not delegated; its delegator publishes the delegation with it`,
-        name,
-      );
-    }
-    if (place.depth > limits.walk) {
-      throw new MetadataError(
-        'LIMIT_EXCEEDED',
-        'DEPTH',
-        `role ${name}: no client walks over more than ${limits.walk} roles`,
-        { role: name },
-      );
-    }
-    return place;
-  }
-
-  /** Whether walks came to a role before the publication. */
-  async #wasLive(name: string): Promise<boolean> {
-    const held = await this.#role(name);
-    if (held?.delegator === undefined) return false;
-    if (name === 'targets') return true;
-    const file = (await this.#role(held.delegator))?.file;
-    return file?.delegations?.named(name) !== undefined && this.#wasLive(held.delegator);
-  }
-
-  /**
-   * What a role delegated to until now and still would if nothing else changed; undefined where it had no place, or
-   * another: then everything below it comes to new places with it.
-   */
-  async #delegationsBefore(name: string, { delegator }: Place): Promise<Delegations | undefined> {
-    const before = await this.#role(name);
-    if (before?.delegator !== delegator || !(await this.#wasLive(name))) return undefined;
-    return before.file.delegations;
-  }
-
   /**
    * Every role that `delegator` delegates to must exist, belong to it alone, be unexpired and meet its keys. A role that
    * changes hands is published again with the change, so that its version tells everybody who was first.
    */
-  async #checkDelegated(delegator: string, file: Targets, before: Delegations | undefined): Promise<void> {
+  async #checkDelegated(
+    tree: DelegationTree,
+    delegator: string,
+    file: Targets,
+    before: Delegations | undefined,
+  ): Promise<void> {
     // With another number of bins the same name stands for other paths.
     const rebinned =
       before?.bins !== undefined && before.bins.bitLength !== file.delegations?.bins?.bitLength;
@@ -219,9 +113,9 @@ class Check {
       const delegation = file.delegations?.named(name);
       if (delegation === undefined) continue;
       if (!rebinned && unchanged(before?.named(name), delegation)) continue;
-      await this.#requireSole(name, delegator);
+      await tree.requireSole(name, delegator);
       if (this.#submitted.has(name)) continue;
-      const held = await this.#role(name);
+      const held = await tree.role(name);
       if (held?.delegator !== delegator || rebinned) {
         throw malformed(
           'DELEGATION',
@@ -232,25 +126,12 @@ class Check {
       requireThreshold(held.file.envelope, delegation.keySet, name);
       requireUnexpired(held.file, name, this.#now);
       if (before !== undefined || held.file.delegations === undefined) continue;
-      await this.#requirePlace(name);
-      await this.#checkDelegated(name, held.file, undefined);
+      await tree.requirePlace(name);
+      await this.#checkDelegated(tree, name, held.file, undefined);
     }
-  }
-
-  async #requireSole(name: string, delegator: string): Promise<void> {
-    for (const [other, file] of this.#submitted) {
-      if (other !== delegator && file.delegations?.named(name) !== undefined) throw belongsTo(name, other);
-    }
-    const holder = (await this.#role(name))?.delegator;
-    if (holder === undefined || holder === delegator) return;
-    const held = await this.#after(holder);
-    // A holder that no walk comes to any more holds nothing.
-    if (held?.delegations?.named(name) !== undefined && (await this.#place(holder)) !== undefined)
-      throw belongsTo(name, holder);
   }
 
   async run(files: readonly SubmittedFile[]): Promise<AcceptedPublication> {
-    this.#reliedOn.set('root', this.#root?.version ?? 0);
     const roots = files.filter(({ role }) => role === 'root').map(({ bytes }) => this.#takeRoot(bytes));
     const root = this.#root;
     if (root?.genesis === undefined)
@@ -259,11 +140,12 @@ class Check {
     for (const { role, bytes } of files) {
       if (role !== 'root') this.#take(role, bytes, root.genesis);
     }
+    const tree = new DelegationTree(this.#current, root, this.#submitted);
     const roles: AcceptedRole[] = [];
     const removed: string[] = [];
     let added = 0;
     for (const [name, file] of this.#submitted) {
-      const before = await this.#role(name);
+      const before = await tree.role(name);
       if (before === undefined) added += 1;
       if (file.version !== (before?.file.version ?? 0) + 1) {
         throw malformed(
@@ -272,26 +154,26 @@ class Check {
           name,
         );
       }
-      const place = await this.#requirePlace(name);
+      const place = await tree.requirePlace(name);
       this.#requirements.push({ role: name, by: place.delegator, keySet: place.keySet, file });
       checkPaths(file, name, place.bins);
       if (file.delegations !== undefined)
-        await this.#checkDelegated(name, file, await this.#delegationsBefore(name, place));
+        await this.#checkDelegated(tree, name, file, await tree.delegationsBefore(name, place));
       if (before !== undefined) {
         for (const gone of delegatedNames(before.file)) {
-          if (file.delegations?.named(gone) === undefined && (await this.#role(gone))?.delegator === name)
+          if (file.delegations?.named(gone) === undefined && (await tree.role(gone))?.delegator === name)
             removed.push(gone);
         }
       }
       const digest = sha256Of(file.envelope.bytes);
       roles.push({ name, delegator: place.delegator, version: file.version, digest, file });
     }
-    await this.#checkTargets(root, roots.length > 0);
+    await this.#checkTargets(tree, root, roots.length > 0);
     await checkAnchors({
       submitted: this.#submitted,
       removed,
-      before: async (name) => (await this.#role(name))?.file,
-      after: (name) => this.#after(name),
+      before: async (name) => (await tree.role(name))?.file,
+      after: (name) => tree.after(name),
     });
     if (this.#current.roleCount + added > limits.tenantRoles) {
       throw new MetadataError(
@@ -307,7 +189,7 @@ class Check {
       roles,
       removed: removed.filter((name) => !taken.has(name)),
       requirements: this.#requirements,
-      reliedOn: this.#reliedOn,
+      reliedOn: tree.reliedOn,
     };
   }
 
@@ -322,9 +204,9 @@ class Check {
   }
 
   /** After a new root `targets` must still meet its keys. */
-  async #checkTargets(root: Root, rootChanged: boolean): Promise<void> {
+  async #checkTargets(tree: DelegationTree, root: Root, rootChanged: boolean): Promise<void> {
     if (!rootChanged || this.#submitted.has('targets')) return;
-    const targets = await this.#role('targets');
+    const targets = await tree.role('targets');
     if (targets === undefined)
       throw malformed('DELEGATION', 'the first publication of a tenant brings targets', 'targets');
     requireThreshold(targets.file.envelope, root.roles.targets, 'targets');
@@ -340,10 +222,6 @@ function inRole<T>(role: string, parse: () => T): T {
     const { code, reason, message } = error;
     throw new MetadataError(code, reason, `role ${role}: ${message}`, { role, cause: error });
   }
-}
-
-function belongsTo(name: string, delegator: string): MetadataError {
-  return malformed('DELEGATION', `role ${name} belongs to ${delegator}; it must let go of it first`, name);
 }
 
 function unchanged(before: Delegation | undefined, after: Delegation): boolean {
