@@ -1,6 +1,7 @@
 /** Slow and oversized requests. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { problemSchema } from '@mandate/api';
 import { describeService } from './service.ts';
 
 const headersTimeoutMs = 400;
@@ -41,9 +42,19 @@ describeService(
       );
     }
 
+    /** Every refusal is a problem document with one of our codes, the parser's own included. */
+    function problemIn(text: string): { status: number; code: string } {
+      const [head = '', body = ''] = text.split('\r\n\r\n');
+      assert.match(head, /\r\ncontent-type: application\/problem\+json/i);
+      assert.match(head, /\r\nconnection: close/i);
+      assert.match(head, new RegExp(`\r\ncontent-length: ${body.length}(\r\n|$)`, 'i'));
+      return problemSchema.parse(JSON.parse(body));
+    }
+
     it('a body that does not arrive in time ends the connection', async () => {
       const { text, ms } = await raw([post(1_000), ...Array.from({ length: 999 }, () => ' ')], 30);
       assert.match(text, /^HTTP\/1\.1 408 /);
+      assert.equal(problemIn(text).code, 'TIMEOUT');
       assert.ok(ms < requestTimeoutMs + 2 * headersTimeoutMs + 1_000, `${ms}`);
     });
 
@@ -53,6 +64,7 @@ describeService(
         30,
       );
       assert.match(text, /^HTTP\/1\.1 408 /);
+      assert.equal(problemIn(text).code, 'TIMEOUT');
       assert.ok(ms < 3 * headersTimeoutMs + 1_000, `${ms}`);
     });
 
@@ -60,6 +72,8 @@ describeService(
       const flood = Array.from({ length: 3_000 }, (_, i) => `X-${i}: ${'a'.repeat(20)}\r\n`).join('');
       const { text } = await raw([`GET /healthz HTTP/1.1\r\nHost: x\r\n${flood}\r\n`], 1);
       assert.match(text, /^HTTP\/1\.1 431 /);
+      const { status, code } = problemIn(text);
+      assert.deepEqual([status, code], [431, 'TOO_LARGE']);
     });
 
     it('a body announced as too large is not read', async () => {
@@ -72,6 +86,7 @@ describeService(
     it('what is not HTTP ends the connection', async () => {
       const { text } = await raw(['\x16\x03\x01 hello\r\n\r\n'], 1);
       assert.match(text, /^HTTP\/1\.1 400 /);
+      assert.equal(problemIn(text).code, 'MALFORMED');
     });
 
     it('and the service goes on', async () => {

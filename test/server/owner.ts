@@ -121,8 +121,7 @@ export class Owner {
   }
 
   /** The next targets with one more delegation, and the first version of that role. */
-  async delegate(role: string): Promise<Record<string, string>> {
-    const signer = newSigner(role);
+  async delegate(role: string, signer: Signer = newSigner(role)): Promise<Record<string, string>> {
     this.signers.set(role, signer);
     const content = this.content.get('targets') as JsonObject;
     this.content.set(

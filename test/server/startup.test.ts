@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { keyIdOf } from '@mandate/metadata';
+import { keyIdOf, parsePublicKey } from '@mandate/metadata';
 import { configFrom, defaultConfig, ServerError, startServer, type InternalCode } from '@mandate/server';
-import { generateSealingKey, parseSealingKeys } from '@mandate/signing';
-import { publication } from './owner.ts';
+import { generateSealingKey, parseSealingKeys, type Signer } from '@mandate/signing';
+import { newSigner, publication } from './owner.ts';
 import { backends, Client, describeService, newToken, startService } from './service.ts';
 import { spawnService } from './spawn.ts';
 
@@ -145,6 +146,22 @@ for (const backend of backends) {
   });
 }
 
+/** The same Ed25519 key, written in PEM, and so with another id. */
+function inPem(signer: Signer): Signer {
+  const { public: hex } = signer.publicKey.wire['keyval'] as { public: string };
+  const spki = Buffer.from(`302a300506032b6570032100${hex}`, 'hex');
+  const pem = createPublicKey({ key: spki, format: 'der', type: 'spki' }).export({
+    format: 'pem',
+    type: 'spki',
+  });
+  const publicKey = parsePublicKey({
+    keytype: 'ed25519',
+    keyval: { public: pem.toString() },
+    scheme: 'ed25519',
+  });
+  return { ...signer, publicKey, keyId: keyIdOf(publicKey), sign: (message) => signer.sign(message) };
+}
+
 for (const backend of backends) {
   describe(`production mode, ${backend.name}`, () => {
     it('refuses keys that anyone has, at the start and in publications', async function () {
@@ -154,22 +171,31 @@ for (const backend of backends) {
         const trying = await startService(config);
         const { owner, slug } = await trying.operator.tenant('acme', ['reserved', 'org']);
         await trying.server.close();
-        const exampleKeyIds = new Set([keyIdOf(owner.signerFor('org').publicKey)]);
-        const production = { ...trying.config, port: 0, production: true, exampleKeyIds };
+        const exampleKeys = new Set([owner.signerFor('org').publicKey.thumbprint]);
+        const production = { ...trying.config, port: 0, production: true, exampleKeys };
         await assert.rejects(startServer(production, silent), code('EXAMPLE_KEY_IN_USE'));
-        const others = { ...production, exampleKeyIds: new Set(['0'.repeat(64)]) };
+        const others = { ...production, exampleKeys: new Set(['0'.repeat(43)]) };
         const service = await startService(others);
         await service.server.close();
-        const strict = await startService({ ...others, exampleKeyIds: new Set<string>() });
+        const strict = await startService({ ...others, exampleKeys: new Set<string>() });
         assert.equal(
           (await strict.operator.publish(slug, publication({ org: await owner.advance('org') }))).status,
           201,
         );
+        // The same key in another spelling has another id: it is the material that anyone has.
+        const respelled = inPem(newSigner('pem'));
+        const named = await owner.delegate('repo~pem', respelled);
+        assert.equal((await strict.operator.publish(slug, publication(named))).status, 201);
         const delegation = await owner.delegate('repo~new');
         await strict.server.close();
+        const known = new Set([respelled.publicKey.thumbprint]);
+        await assert.rejects(
+          startServer({ ...others, exampleKeys: known }, silent),
+          code('EXAMPLE_KEY_IN_USE'),
+        );
         const refusing = await startService({
           ...others,
-          exampleKeyIds: new Set([keyIdOf(owner.signerFor('repo~new').publicKey)]),
+          exampleKeys: new Set([owner.signerFor('repo~new').publicKey.thumbprint]),
         });
         const answer = await refusing.operator.publish(slug, publication(delegation));
         assert.equal(answer.body.code, 'FORBIDDEN');

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseSealingKeys, type SealingKeys } from '@mandate/signing';
 import { ServerError } from './error.ts';
-import { exampleKeyIds } from './example-key.ts';
+import { exampleKeys } from './example-key.ts';
 import { isToken } from './token.ts';
 
 export interface ServerConfig {
@@ -17,8 +17,8 @@ export interface ServerConfig {
   /** `mdt_<id>_<secret>`, an operator from the start; without it, embedded: generated into the data folder. */
   readonly operatorToken?: string | undefined;
   readonly production: boolean;
-  /** Keys that anyone has: production refuses them. */
-  readonly exampleKeyIds: ReadonlySet<string>;
+  /** Thumbprints of keys that anyone has: production refuses them. */
+  readonly exampleKeys: ReadonlySet<string>;
   /** Where clients reach the service, for links in answers; without it, the address it listens on. */
   readonly publicUrl?: string | undefined;
   readonly logLevel: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug';
@@ -57,7 +57,7 @@ export const defaultConfig: ServerConfig = {
   host: '127.0.0.1',
   dataFolder: './mandate-data',
   production: false,
-  exampleKeyIds,
+  exampleKeys,
   logLevel: 'info',
   poolSize: 10,
   statementTimeoutMs: 10_000,

@@ -2,7 +2,7 @@
 import type { Root } from '@mandate/metadata';
 import { auditStart, chainAudit } from './audit.ts';
 import { ServerError } from './error.ts';
-import { keyIdsOf } from './example-key.ts';
+import { keysNamedIn } from './example-key.ts';
 import type { Group } from './group.ts';
 import { versionsOf } from './member.ts';
 import { makeSnapshot, makeTimestamp, type NewSnapshot } from './online-file.ts';
@@ -106,23 +106,24 @@ export async function buildHead(
     files: group.files,
     delegators: group.delegators,
     targets: group.targets,
-    keyIds: await newKeyIds(tenant, group, files),
+    namedKeys: await newKeys(tenant, group, files),
     publications,
     audit,
   };
   return { next, snapshot };
 }
 
-/** Key ids that these files name and the versions before them did not. */
-async function newKeyIds(tenant: Tenant, group: Group, files: RoleFiles): Promise<string[]> {
+/** Thumbprints of keys that these files name and the versions before them did not. An id belongs to one key. */
+async function newKeys(tenant: Tenant, group: Group, files: RoleFiles): Promise<string[]> {
   const found = new Set<string>();
   for (const { accepted } of group.members) {
-    for (const root of accepted.roots) for (const keyId of keyIdsOf(root)) found.add(keyId);
+    for (const root of accepted.roots)
+      for (const key of keysNamedIn(root).values()) found.add(key.thumbprint);
     for (const { name, file, version } of accepted.roles) {
-      const named = keyIdsOf(file);
+      const named = keysNamedIn(file);
       if (named.size === 0) continue;
-      const before = version > 1 ? keyIdsOf(await files.targets(tenant.id, name, version - 1)) : new Set();
-      for (const keyId of named) if (!before.has(keyId)) found.add(keyId);
+      const before = version > 1 ? keysNamedIn(await files.targets(tenant.id, name, version - 1)) : new Map();
+      for (const [keyId, key] of named) if (!before.has(keyId)) found.add(key.thumbprint);
     }
   }
   return [...found];

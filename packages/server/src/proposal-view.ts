@@ -1,5 +1,6 @@
 /** Proposals as they stand now: what time and other publications did to them is looked at first. */
 import { apiLimits, type Proposal, type ProposalProgress, type ProposalRequirement } from '@mandate/api';
+import { FewAtOnce } from './few-at-once.ts';
 import { progressOf, proposalOf, signedOf } from './proposal-answer.ts';
 import { countSignatures } from './proposal-count.ts';
 import type { ProposalPlans } from './proposal-plan.ts';
@@ -17,8 +18,12 @@ export interface ViewContext {
   readonly rules: SubmissionRules;
 }
 
+/** Proposals looked at for lists at once, by all requests together: each takes a connection of the database. */
+const maxReviews = 4;
+
 export class ProposalView {
   readonly #context: ViewContext;
+  readonly #reviewing = new FewAtOnce(maxReviews);
 
   constructor(context: ViewContext) {
     this.#context = context;
@@ -29,7 +34,7 @@ export class ProposalView {
     const { database, publisher, rules } = this.#context;
     await expireProposals(database, open.tenant.id, rules.now());
     const moved = await movedProposals(database, open.tenant.id, apiLimits.openProposals);
-    for (const { number } of moved) await publisher.review(open, number);
+    await this.#reviewing.each(moved, ({ number }) => publisher.review(open, number));
   }
 
   /** Undefined where there is no such proposal. */

@@ -4,10 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { problemMediaType } from '@mandate/api';
 import { createApp } from './app.ts';
+import { answerClientErrors } from './client-error.ts';
 import type { ServerConfig } from './config.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { ServerError } from './error.ts';
-import { requireNoExampleKeyInUse } from './example-key.ts';
+import { exampleKeyIds, requireNoExampleKeyInUse } from './example-key.ts';
 import { createHandlers } from './handler.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -144,8 +145,9 @@ async function run(
   });
   const tokens = new TokenReader(database, now);
   if (config.production) {
-    const examples = config.exampleKeyIds;
-    await requireNoExampleKeyInUse(registry, await tenantsNaming(database, [...examples]), examples);
+    const examples = config.exampleKeys;
+    const naming = await tenantsNaming(database, [...examples, ...exampleKeyIds]);
+    await requireNoExampleKeyInUse(registry, naming, examples);
   }
   const renewal = new Renewal({
     database,
@@ -224,6 +226,7 @@ async function run(
     },
   );
   server.maxHeadersCount = maxHeaders;
+  answerClientErrors(server);
   await listen(server, config);
   void renewal.run();
   void sweeper.run();

@@ -75,7 +75,7 @@ function requireListed(targets: readonly NewTarget[], accepted: AcceptedPublicat
 
 export interface SubmissionRules {
   readonly production: boolean;
-  readonly exampleKeyIds: ReadonlySet<string>;
+  readonly exampleKeys: ReadonlySet<string>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -123,8 +123,8 @@ async function judge(
     signers.for(accepted.root, 'timestamp');
   }
   if (rules.production) {
-    for (const root of accepted.roots) requireNoExampleKey('root', root, rules.exampleKeyIds);
-    for (const { name, file } of accepted.roles) requireNoExampleKey(name, file, rules.exampleKeyIds);
+    for (const root of accepted.roots) requireNoExampleKey('root', root, rules.exampleKeys);
+    for (const { name, file } of accepted.roles) requireNoExampleKey(name, file, rules.exampleKeys);
   }
   requireListed(submission.targets, accepted);
   return accepted;

@@ -39,8 +39,8 @@ export interface NewHead {
   readonly files: readonly NewFile[];
   readonly delegators: ReadonlyMap<string, string | undefined>;
   readonly targets: readonly NewTarget[];
-  /** Key ids that no version before named. */
-  readonly keyIds: readonly string[];
+  /** Thumbprints of keys that no version before named. */
+  readonly namedKeys: readonly string[];
   readonly publications: readonly NewPublication[];
   readonly audit: readonly NewAudit[];
 }
@@ -128,10 +128,10 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
 
 /** What few heads have: a genesis, changed delegators, stored target files. In the same transaction. */
 export async function insertRare(client: Queryable, next: NewHead): Promise<void> {
-  const { tenantId, head, targets, keyIds } = next;
+  const { tenantId, head, targets, namedKeys } = next;
   const delegators = [...next.delegators];
   const isFirst = head.serial === 1;
-  if (!isFirst && delegators.length === 0 && targets.length === 0 && keyIds.length === 0) return;
+  if (!isFirst && delegators.length === 0 && targets.length === 0 && namedKeys.length === 0) return;
   const pack = packed(targets);
   await client.query({
     name: 'head-insert-rare',
@@ -158,16 +158,16 @@ export async function insertRare(client: Queryable, next: NewHead): Promise<void
       targets.map((target) => target.sha256),
       pack.starts,
       pack.lengths,
-      keyIds,
+      namedKeys,
     ],
   });
 }
 
-/** Tenants that have ever named one of these keys. */
-export async function tenantsNaming(client: Queryable, keyIds: readonly string[]): Promise<string[]> {
+/** Tenants that have ever named one of these keys. @param keys thumbprints; key ids for rows of earlier versions */
+export async function tenantsNaming(client: Queryable, keys: readonly string[]): Promise<string[]> {
   const { rows } = await client.query<{ slug: string }>({
     text: `SELECT DISTINCT slug FROM named_key JOIN tenant ON tenant.id = tenant_id WHERE key_id = ANY($1::text[])`,
-    values: [keyIds],
+    values: [keys],
   });
   return rows.map(({ slug }) => slug);
 }
