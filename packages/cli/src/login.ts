@@ -1,8 +1,8 @@
 /** Tokens for services, in the user's configuration folder: `logins.json`, readable by its owner alone. */
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { randomUUID } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isObject, member, parseJson } from '@mandate/metadata';
+import { changeConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
 import type { ServiceLogin } from './service.ts';
@@ -68,23 +68,13 @@ function parseLogins(text: string): Logins {
 
 /** Adds a login and makes it the current one. @throws CliError CONFIGURATION */
 export async function saveLogin(context: Context, { url, token }: ServiceLogin): Promise<void> {
-  const { tokens } = await loadLogins(context);
-  const services = Object.fromEntries(
-    [...tokens, [url, token] as const].map(([key, value]) => [key, { token: value }]),
-  );
-  const path = join(context.configFolder, fileName);
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await mkdir(context.configFolder, { recursive: true, mode: 0o700 });
-    await writeFile(temporary, `${JSON.stringify({ current: url, services }, undefined, 2)}\n`, {
-      mode: 0o600,
-    });
-    await chmod(temporary, 0o600);
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw new CliError('CONFIGURATION', `${path} cannot be written`, { cause });
-  }
+  await changeConfigFile(context, fileName, async () => {
+    const { tokens } = await loadLogins(context);
+    const services = Object.fromEntries(
+      [...tokens, [url, token] as const].map(([key, value]) => [key, { token: value }]),
+    );
+    return `${JSON.stringify({ current: url, services }, undefined, 2)}\n`;
+  });
 }
 
 /**

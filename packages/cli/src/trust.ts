@@ -2,8 +2,7 @@
  * Whom this machine trusts: `trust.json` in the configuration folder, with pinned root files and what was verified
  * before beside it. Which names belong to whom is the verifying client's to say.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ClientError,
@@ -21,6 +20,7 @@ import {
 } from '@mandate/client';
 import { hexOf, parseRoot, parseTenantPath, sha256Of, tenantSlug, type TenantPath } from '@mandate/metadata';
 import { parseReference } from '@mandate/oci/reference';
+import { changeConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
 import type { TenantSource } from './signer/verified-base.ts';
@@ -53,18 +53,15 @@ export async function loadTrust({ configFolder }: Context): Promise<TrustConfig>
   }
 }
 
-/** @throws CliError CONFIGURATION */
-export async function saveTrust({ configFolder }: Context, config: TrustConfig): Promise<void> {
-  const path = join(configFolder, fileName);
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await mkdir(configFolder, { recursive: true, mode: 0o700 });
-    await writeFile(temporary, encodeTrust(config), { mode: 0o600 });
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw new CliError('CONFIGURATION', `${path} cannot be written`, { cause });
-  }
+/**
+ * @param change what is to be, from what is; runs while no other process changes it
+ * @throws CliError CONFIGURATION; what `change` throws, and then nothing is changed
+ */
+export async function changeTrust(
+  context: Context,
+  change: (config: TrustConfig) => TrustConfig,
+): Promise<void> {
+  await changeConfigFile(context, fileName, async () => encodeTrust(change(await loadTrust(context))));
 }
 
 export function findTenant({ tenants }: TrustConfig, name: TenantPath): TrustedTenant | undefined {

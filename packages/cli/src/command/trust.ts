@@ -11,12 +11,12 @@ import { collect } from '../option.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
 import {
+  changeTrust,
   loadTrust,
   metadataUrlOf,
   openTenant,
   parsePrefix,
   pinRootFile,
-  saveTrust,
   findTenant,
 } from '../trust.ts';
 
@@ -78,24 +78,31 @@ async function add(context: Context, name: string, options: AddOptions): Promise
     pin: await pinOf(context, tenant, options),
     prefixes: (options.prefix ?? []).map(parsePrefix),
   };
-  const known = await loadTrust(context);
-  if (findTenant(known, tenant) !== undefined) {
-    throw new CliError('EXISTS', `tenant ${tenant} is trusted already`, {
-      next: `mandate trust remove ${tenant}`,
-    });
-  }
-  for (const prefix of trusted.prefixes) requireFree(prefix, known);
+  requireNew(trusted, await loadTrust(context));
   if (options.check) {
     const check = async (): Promise<unknown> =>
       verifiedBase(await openTenant(context, trusted), context.now());
     await context.terminal.progress('checking the tenant', check);
   }
-  await saveTrust(context, withTenant(known, trusted));
+  await changeTrust(context, (known) => {
+    requireNew(trusted, known);
+    return withTenant(known, trusted);
+  });
   return {
     text: `trusting ${tenant}, ${pinText(trusted)}`,
     json: describe(trusted),
     hints: trusted.prefixes.length === 0 ? ['no image names are mapped to it; --prefix does that'] : [],
   };
+}
+
+/** @throws CliError EXISTS */
+function requireNew({ tenant, prefixes }: TrustedTenant, known: TrustConfig): void {
+  if (findTenant(known, tenant) !== undefined) {
+    throw new CliError('EXISTS', `tenant ${tenant} is trusted already`, {
+      next: `mandate trust remove ${tenant}`,
+    });
+  }
+  for (const prefix of prefixes) requireFree(prefix, known);
 }
 
 function requireFree(prefix: string, { tenants }: TrustConfig): void {
@@ -148,10 +155,11 @@ async function list(context: Context): Promise<Outcome> {
 
 async function remove(context: Context, name: string): Promise<Outcome> {
   const tenant = parseTenantPath(name);
-  const known = await loadTrust(context);
-  if (findTenant(known, tenant) === undefined) {
-    throw new CliError('NO_TENANT', `tenant ${tenant} is not trusted here`, { next: 'mandate trust list' });
-  }
-  await saveTrust(context, withoutTenant(known, tenant));
+  await changeTrust(context, (known) => {
+    if (findTenant(known, tenant) === undefined) {
+      throw new CliError('NO_TENANT', `tenant ${tenant} is not trusted here`, { next: 'mandate trust list' });
+    }
+    return withoutTenant(known, tenant);
+  });
   return { text: `no longer trusting ${tenant}`, json: { tenant } };
 }
