@@ -208,3 +208,53 @@ describe('cli: proposals', () => {
     assert.deepEqual((await bob.json<{ renewed: string[] }>(...all)).renewed, []);
   });
 });
+
+describe('cli: proposals that overlap', () => {
+  const world = useWorld();
+
+  it('are warned of when one is opened, listed with each other, and overtaken by the first that is live', async () => {
+    const { tenant, people } = await team(world(), 'rival', ['alice', 'bob'], 2);
+    const [alice, bob] = people as [Person, Person];
+    interface Opened {
+      proposal: Progress;
+      rivals: number[];
+    }
+    const open = async (tag: string): Promise<Opened> => alice.json<Opened>(...signVault(alice, tenant, tag));
+    const one = await open('v1');
+    assert.deepEqual(one.rivals, []);
+    const asked = await alice.try(signVault(alice, tenant, 'v2'), false);
+    assert.match(asked.stderr, new RegExp(`warning: proposal ${one.proposal.number} is open`));
+    const two = await open('v2');
+    assert.deepEqual(two.rivals, [one.proposal.number]);
+    const other = await alice.json<Opened>('delegate', tenant, 'tools', '--key', alice.path('bob.pub.json'));
+    assert.deepEqual(other.rivals, []);
+    interface Listed {
+      tenants: [{ proposals: { number: number; state: string; overlaps: number[] }[] }];
+    }
+    const listed = async (...args: string[]): Promise<[number, string, number[]][]> => {
+      const { tenants } = await bob.json<Listed>('proposal', 'list', tenant, ...args);
+      const ours = [one, two, other].map(({ proposal }) => proposal.number);
+      return tenants[0].proposals
+        .filter(({ number }) => ours.includes(number))
+        .map(({ number, state, overlaps }) => [number, state, overlaps]);
+    };
+    assert.deepEqual(await listed(), [
+      [other.proposal.number, 'open', []],
+      [two.proposal.number, 'open', [one.proposal.number]],
+      [one.proposal.number, 'open', [two.proposal.number]],
+    ]);
+    const shown = await bob.json<{ overlaps: number[] }>(
+      ...['proposal', 'show', tenant, String(one.proposal.number)],
+    );
+    assert.deepEqual(shown.overlaps, [two.proposal.number]);
+    await bob.do('proposal', 'sign', tenant, String(two.proposal.number));
+    assert.deepEqual(await listed('--all'), [
+      [other.proposal.number, 'open', []],
+      [two.proposal.number, 'published', []],
+      [one.proposal.number, 'overtaken', []],
+    ]);
+    // In the place of an overtaken one there is no rival: it is over.
+    const again = await alice.json<Opened>('proposal', 'rebase', tenant, String(one.proposal.number));
+    assert.deepEqual(again.rivals, []);
+  });
+});

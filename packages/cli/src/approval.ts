@@ -3,7 +3,7 @@ import type { KeyId, KeySet, PublicKey, TargetFile } from '@mandate/metadata';
 import type { Context } from './context.ts';
 import { CliError } from './error.ts';
 import { formatExpiry } from './duration.ts';
-import { shortKeyId } from './key-id.ts';
+import { keyText, type Names } from './key-id.ts';
 import type {
   ArtifactDifference,
   DelegationDifference,
@@ -16,9 +16,6 @@ import type {
 const shownLines = 200;
 
 const signs = { added: '+', removed: '-', changed: '~', moved: '>' } as const;
-
-/** What this machine calls the keys that it knows, by thumbprint. */
-export type Names = ReadonlyMap<string, string>;
 
 /** Text that others wrote, without anything that a terminal would act on. */
 export function plain(text: string): string {
@@ -53,12 +50,6 @@ function artifactLine({ path, change, role, roleBefore, before, after }: Artifac
 function memberLine({ role, member, before, after }: MemberDifference): string {
   const shown = (value: MemberDifference['before']): string => JSON.stringify(value) ?? 'absent';
   return plain(`  ! ${role}, ${member}: ${shown(before)} -> ${shown(after)}`);
-}
-
-/** `3f0c... (release)`: the first digits of the id, and what this machine calls the key. */
-export function keyText(keyId: string, key: PublicKey | undefined, names: Names): string {
-  const name = key === undefined ? undefined : names.get(key.thumbprint);
-  return name === undefined ? shortKeyId(keyId) : `${shortKeyId(keyId)} (${name})`;
 }
 
 /** `1 of 2 keys: 3f0c... (release), 91ab...` */

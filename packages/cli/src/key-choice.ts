@@ -6,6 +6,11 @@ import type { Keyring } from './keyring.ts';
 /** Fewer digits could be anybody's. */
 const idForm = /^[0-9a-f]{8,64}$/;
 
+/** Whether the text is read as the beginning of a key id. */
+export function isKeyIdText(text: string): boolean {
+  return idForm.test(text);
+}
+
 /**
  * @param known the keys among which an id is looked up
  * @throws CliError NOT_FOUND; SigningError
@@ -15,7 +20,7 @@ export async function chosenKey(
   text: string,
   known: ReadonlyMap<KeyId, PublicKey>,
 ): Promise<PublicKey> {
-  if (!idForm.test(text)) return keyring.publicKey(text);
+  if (!isKeyIdText(text)) return keyring.publicKey(text);
   const found = [...known].filter(([keyId]) => keyId.startsWith(text));
   const [first] = found;
   if (first !== undefined && found.length === 1) return first[1];

@@ -1,8 +1,9 @@
 /** The keys of this machine, found by what a role asks for. Each is opened once, and only when it signs. */
 import { listKeys, openSigner, type KeyRecord, type PassphraseSource, type Signer } from '@mandate/signing';
-import type { KeyId, KeySet, PublicKey } from '@mandate/metadata';
+import { keyIdOf, type KeyId, type KeySet, type PublicKey } from '@mandate/metadata';
 import { CliError } from './error.ts';
-import { shortKeyId } from './key-id.ts';
+import { keyText, type Names } from './key-id.ts';
+import type { NamedKey } from './named-key.ts';
 import { isPublicFile, loadPublicKey } from './public-key.ts';
 
 export interface KeyringOptions {
@@ -12,6 +13,8 @@ export interface KeyringOptions {
   readonly chosen: readonly string[];
   /** These are used as well. */
   readonly also: readonly string[];
+  /** Keys of other people that have a name on this machine. */
+  readonly named: () => Promise<readonly NamedKey[]>;
 }
 
 export class Keyring {
@@ -45,18 +48,35 @@ export class Keyring {
 
   /**
    * A public key by name, URI, or `<file>.pub.json`, the public record of somebody else's key. A name is looked up
-   * without opening the private key.
+   * without opening the private key; it may be one that somebody else's key has here.
    */
   async publicKey(nameOrUri: string): Promise<PublicKey> {
     if (isPublicFile(nameOrUri)) return loadPublicKey(nameOrUri);
     if (nameOrUri.includes(':')) return (await this.open(nameOrUri)).publicKey;
     const record = (await this.#allRecords()).find(({ name }) => name === nameOrUri);
-    return record?.publicKey ?? (await this.open(nameOrUri)).publicKey;
+    const theirs = record === undefined ? await this.#theirs(nameOrUri) : undefined;
+    return (record ?? theirs)?.publicKey ?? (await this.open(nameOrUri)).publicKey;
   }
 
-  /** The names that the keys of this machine have, by thumbprint. */
-  async names(): Promise<ReadonlyMap<string, string>> {
-    return new Map((await this.#allRecords()).map(({ name, publicKey }) => [publicKey.thumbprint, name]));
+  /** What this machine calls keys: its own by their name, those of others so that nobody takes it for a fact. */
+  async names(): Promise<Names> {
+    const theirs = await this.#options.named();
+    const called: [PublicKey, string][] = [
+      ...theirs.map(({ name, publicKey }): [PublicKey, string] => [publicKey, `${name}, as named here`]),
+      ...(await this.#allRecords()).map(({ name, publicKey }): [PublicKey, string] => [publicKey, name]),
+    ];
+    return new Map(
+      called.flatMap(([key, name]) => [
+        [key.thumbprint, name],
+        [keyIdOf(key), name],
+      ]),
+    );
+  }
+
+  /** A key that is called so and is not of this machine. */
+  async #theirs(name: string): Promise<NamedKey | undefined> {
+    if ((await this.#allRecords()).some((record) => record.name === name)) return undefined;
+    return (await this.#options.named()).find((one) => one.name === name);
   }
 
   #allRecords(): Promise<readonly KeyRecord[]> {
@@ -73,7 +93,9 @@ export class Keyring {
   async #findCandidates(): Promise<ReadonlyMap<string, string>> {
     const { chosen, also } = this.#options;
     const own = chosen.length > 0 ? chosen : (await this.#allRecords()).map(({ name }) => name as string);
-    const names = [...new Set([...own, ...also])].filter((name) => !isPublicFile(name));
+    const theirs = await Promise.all([...own, ...also].map((name) => this.#theirs(name)));
+    const others = new Set<string>(theirs.flatMap((one) => one?.name ?? []));
+    const names = [...new Set([...own, ...also])].filter((name) => !isPublicFile(name) && !others.has(name));
     const keys = await Promise.all(
       names.map(async (name) => [(await this.publicKey(name)).thumbprint, name] as const),
     );
@@ -143,10 +165,7 @@ export class Keyring {
     const candidates = await this.#candidates();
     const materials = new Set([...keySet.keys.values()].map(({ thumbprint }) => thumbprint));
     const have = [...materials].filter((one) => candidates.has(one)).length;
-    const shown = [...keySet.keys].map(([keyId, key]) => {
-      const name = names.get(key.thumbprint);
-      return name === undefined ? shortKeyId(keyId) : `${shortKeyId(keyId)} (${name})`;
-    });
+    const shown = [...keySet.keys].map(([keyId, key]) => keyText(keyId, key, names));
     const chosen = this.#options.chosen.length > 0 ? ' with the keys that --key names' : ' on this machine';
     return new CliError(
       'NO_KEY',

@@ -2,12 +2,12 @@
 import type { ProposalProgress, ProposalRequirement } from '@mandate/api';
 import type { TenantPath } from '@mandate/metadata';
 import { plain } from './approval.ts';
-import { shortKeyId } from './key-id.ts';
+import { keyText, type Names } from './key-id.ts';
 
 /** `repo~vault, by targets: 1 of 2 signatures (3f0c...); missing 1 of 91ab...` */
 function requirementText(
   { role, by, threshold, distinct, met, signed, missing }: ProposalRequirement,
-  named: (keyId: string) => string = shortKeyId,
+  named: (keyId: string) => string,
 ): string {
   const whose = by === 'root before' ? ' (keys of the root before)' : '';
   const who = signed.length === 0 ? '' : ` by ${signed.map(named).join(', ')}`;
@@ -18,7 +18,7 @@ function requirementText(
 /** Bins and other roles of the same keys at the same count are told once. */
 export function requirementLines(
   requirements: readonly ProposalRequirement[],
-  named?: (keyId: string) => string,
+  named: (keyId: string) => string,
 ): string[] {
   const groups = new Map<string, ProposalRequirement[]>();
   for (const one of requirements) {
@@ -33,8 +33,8 @@ export function requirementLines(
   });
 }
 
-export function progressLines(proposal: ProposalProgress): string[] {
-  return requirementLines(proposal.requirements);
+export function progressLines(proposal: ProposalProgress, names: Names): string[] {
+  return requirementLines(proposal.requirements, (keyId) => keyText(keyId, undefined, names));
 }
 
 export function missingHints(tenant: TenantPath, { number }: ProposalProgress): string[] {

@@ -8,7 +8,7 @@ import type { ActionWrapper } from '../program.ts';
 import { delegate, placeCalled } from '../signer/delegate.ts';
 import { outcomeOf, publicationJson, signChange } from '../signer/session.ts';
 import { trustedTenant } from '../trust.ts';
-import { parseThreshold } from './tenant.ts';
+import { parseThreshold } from './tenant-founding.ts';
 
 interface Options extends SigningOptions {
   readonly threshold?: string;

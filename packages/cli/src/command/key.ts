@@ -12,19 +12,18 @@ import {
   type KeyAlgorithm,
   type KeyRecord,
 } from '@mandate/signing';
-import type { TrustedTenant } from '@mandate/client';
 import { formatDate, keyIdOf } from '@mandate/metadata';
 import type { Context } from '../context.ts';
-import { CliError } from '../error.ts';
-import { chosenKey } from '../key-choice.ts';
+import { CliError, usage } from '../error.ts';
 import { shortKeyId } from '../key-id.ts';
+import { loadNamedKeys, requireFreeName } from '../named-key.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
-import { keyImpact, keysOfTenant, type KeyImpact } from '../signer/key-impact.ts';
-import { keyringOf } from '../signer/session.ts';
-import { verifiedBase } from '../signer/verified-base.ts';
+import { isPublicFile } from '../public-key.ts';
 import { table } from '../table.ts';
-import { loadTrust, openTenant, trustedTenant } from '../trust.ts';
+import { impact } from './key-impact.ts';
+import { inventory } from './key-inventory.ts';
+import { nameCommand, unname } from './key-name.ts';
 
 const algorithms: readonly KeyAlgorithm[] = ['ed25519', 'ecdsa-p256', 'ecdsa-p384'];
 
@@ -48,6 +47,7 @@ export function register(program: Command, action: ActionWrapper): void {
     .description('Keep a private key from a PEM or PKCS#12 file, or the name of one that is held elsewhere')
     .argument('<name>', 'what you will call it')
     .argument('<source>', 'PEM, .p12 or .pfx file; or a key URI: pkcs11:..., awskms:..., exec:...')
+    .option('--public', "the source is <file>.pub.json of somebody else's key: as key name")
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -84,6 +84,32 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ mandate key impact bob.pub.json acme\n')
     .action(action(impact));
+  key
+    .command('inventory')
+    .description('Every key that a tenant names: where it is held, what it may sign, with how many others')
+    .argument('[tenant]', 'the tenant (default: every one that is trusted)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate key inventory acme\n')
+    .action(action(inventory));
+  key
+    .command('name')
+    .description("Call somebody else's key by a name, on this machine only; nothing signed says it")
+    .argument('<key>', '<file>.pub.json, or the first digits of the id of a key that a trusted tenant names')
+    .argument('<name>', 'what you will call it')
+    .option('--tenant <tenant>', 'look for the id in this tenant alone')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate key name bob.pub.json bob\n  $ mandate key name 3f0c91ab22de carol\n',
+    )
+    .action(action(nameCommand));
+  key
+    .command('unname')
+    .description("Forget what somebody else's key is called here")
+    .argument('<name>', 'the name')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate key unname bob\n')
+    .action(action(unname));
 }
 
 function passphrase({ env, terminal }: Context): ReturnType<typeof passphraseFrom> {
@@ -122,6 +148,7 @@ async function generate(
   { algorithm, at }: { algorithm: KeyAlgorithm; at?: string },
 ): Promise<Outcome> {
   const { keyFolder, now } = context;
+  await requireFreeName(context, name);
   if (at !== undefined) {
     const signer = await generateKeyAt(at, algorithm, { keyFolder, passphrase: passphrase(context) });
     try {
@@ -150,8 +177,20 @@ async function keepRecord(context: Context, name: string, uri: string, verb: str
   };
 }
 
-async function importKey(context: Context, name: string, file: string): Promise<Outcome> {
+async function importKey(
+  context: Context,
+  name: string,
+  file: string,
+  { public: isPublic }: { public?: boolean },
+): Promise<Outcome> {
   const { keyFolder, now } = context;
+  if (isPublic === true) {
+    if (isPublicFile(file)) return nameCommand(context, file, name, {});
+    throw usage(`${file} is no public record`, 'mandate key export prints one, for <file>.pub.json');
+  }
+  if (isPublicFile(file))
+    throw usage(`${file} is a public key: nothing can be signed with it`, 'to call it by a name: --public');
+  await requireFreeName(context, name);
   // A file may have a colon in its name; then it is written with a path.
   if (/^[a-z][a-z0-9+.-]*:/.test(file)) return keepRecord(context, name, file, 'registered');
   const bytes = await readFile(file).catch((cause: unknown) => {
@@ -177,19 +216,38 @@ async function importKey(context: Context, name: string, file: string): Promise<
   };
 }
 
-async function list({ keyFolder }: Context): Promise<Outcome> {
-  const records = await listKeys(keyFolder);
-  const rows = records.map(({ name, publicKey, keyId, heldIn, created }) => [
-    name,
-    publicKey.scheme,
-    shortKeyId(keyId),
-    new Date(created).toISOString().slice(0, 10),
-    heldIn,
-  ]);
+async function list(context: Context): Promise<Outcome> {
+  const records = await listKeys(context.keyFolder);
+  const named = await loadNamedKeys(context);
+  const rows = [
+    ...records.map(({ name, publicKey, keyId, heldIn, created }) => [
+      name,
+      publicKey.scheme,
+      shortKeyId(keyId),
+      new Date(created).toISOString().slice(0, 10),
+      heldIn,
+    ]),
+    ...named.map(({ name, publicKey }) => [
+      name,
+      publicKey.scheme,
+      shortKeyId(keyIdOf(publicKey)),
+      '-',
+      "elsewhere: somebody else's, as named here",
+    ]),
+  ];
   return {
     text: rows.length === 0 ? 'no keys' : table(['name', 'scheme', 'key id', 'made', 'held in'], rows),
-    json: { keys: records.map(describe) },
-    hints: rows.length === 0 ? ['make one: mandate key generate <name>'] : [],
+    json: {
+      keys: records.map(describe),
+      named: named.map(({ name, publicKey }) => ({
+        name,
+        keyId: keyIdOf(publicKey),
+        scheme: publicKey.scheme,
+        thumbprint: publicKey.thumbprint,
+        key: publicKey.wire,
+      })),
+    },
+    hints: records.length === 0 ? ['make one: mandate key generate <name>'] : [],
   };
 }
 
@@ -214,67 +272,4 @@ async function exportKey({ keyFolder }: Context, name: string): Promise<Outcome>
   const { keyId, publicKey, created } = await showKey(keyFolder, name);
   const record = { keyid: keyId, key: publicKey.wire, created: formatDate(created), heldIn: 'elsewhere' };
   return { text: JSON.stringify(record, undefined, 2), json: record };
-}
-
-interface TenantImpact extends KeyImpact {
-  readonly tenant: string;
-  readonly keyId: string;
-}
-
-async function impactOn(context: Context, text: string, trusted: TrustedTenant): Promise<TenantImpact> {
-  const base = await context.terminal.progress(`verifying ${trusted.tenant}`, async () =>
-    verifiedBase(await openTenant(context, trusted), context.now()),
-  );
-  const key = await chosenKey(keyringOf(context, []), text, await keysOfTenant(base));
-  const found = await context.terminal.progress('looking at every role', () => keyImpact(base, key));
-  return { tenant: trusted.tenant, keyId: keyIdOf(key), ...found };
-}
-
-async function impact(context: Context, text: string, name: string | undefined): Promise<Outcome> {
-  const tenants =
-    name === undefined ? (await loadTrust(context)).tenants : [await trustedTenant(context, name)];
-  const found: TenantImpact[] = [];
-  for (const trusted of tenants) found.push(await impactOn(context, text, trusted));
-  return {
-    text: found.map(impactText).join('\n\n'),
-    json: {
-      tenants: found.map(({ tenant, keyId, roles, artifacts }) => ({
-        tenant,
-        keyId,
-        roles: roles.map(({ keySet, ...role }) => ({
-          ...role,
-          threshold: keySet.threshold,
-          keys: keySet.keys.size,
-        })),
-        artifacts: [...artifacts].map(([path, role]) => ({ path, role })),
-      })),
-    },
-    hints: found
-      .filter(({ roles }) => roles.length > 0)
-      .map(({ tenant }) => `if it is lost or stolen: mandate revoke key ${text} ${tenant}`),
-  };
-}
-
-function impactText({ tenant, keyId, roles, artifacts }: TenantImpact): string {
-  const head = `key ${shortKeyId(keyId)} in tenant ${tenant}`;
-  if (roles.length === 0) return `${head}: no role names it`;
-  const rows = roles.map(({ role, delegator, keySet, left, below, restingFiles }) => [
-    role,
-    delegator,
-    `${keySet.threshold} of ${keySet.keys.size}`,
-    below ? `BELOW THRESHOLD, ${left} left` : `${left} left`,
-    restingFiles === 0
-      ? 'stands without it'
-      : `rests on it${restingFiles > 1 ? ` (${restingFiles} files)` : ''}`,
-  ]);
-  const paths = [...artifacts].slice(0, 50).map(([path, role]) => `  ${path}  (role ${role})`);
-  return [
-    head,
-    table(['role', 'delegated by', 'signed by', 'without the key', 'signed now'], rows),
-    artifacts.size === 0
-      ? 'no artifact rests on its signature alone'
-      : `${artifacts.size} entries that fall without its signature:`,
-    ...paths,
-    ...(artifacts.size > paths.length ? [`  ... and ${artifacts.size - paths.length} more`] : []),
-  ].join('\n');
 }

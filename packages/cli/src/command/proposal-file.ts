@@ -1,5 +1,4 @@
 /** Proposals as files: to a machine without network and back. */
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { MemorySource, type TrustedTenant } from '@mandate/client';
 import type { ProposalSignature } from '@mandate/api';
 import { limits, MetadataError, proposalDigest, servedName } from '@mandate/metadata';
@@ -9,9 +8,9 @@ import { CliError } from '../error.ts';
 import type { Outcome } from '../outcome.ts';
 import { progressJson, requirementLines } from '../proposal-progress.ts';
 import { top } from '../signer/base.ts';
+import { isFirstRootText, parseFirstRoot } from '../signer/first-root.ts';
 import {
   encodeProposalFile,
-  maxProposalFileBytes,
   mergeSignatures,
   parseProposalFile,
   type ProposalFile,
@@ -19,6 +18,7 @@ import {
 import {
   filesOf,
   handIn,
+  namedKeys,
   requirementsOf,
   requireOpen,
   reviewJson,
@@ -26,37 +26,22 @@ import {
 } from '../signer/proposal-session.ts';
 import { RecordingBase } from '../signer/recording-base.ts';
 import { reviewProposal } from '../signer/review.ts';
-import { serviceFor, withKeyring } from '../signer/session.ts';
+import { keyringOf, serviceFor, withKeyring } from '../signer/session.ts';
 import { verifiedBase, type TenantSource, type VerifiedBase } from '../signer/verified-base.ts';
+import { readTravelFile, requireNoFile, writeTravelFile } from '../travel-file.ts';
 import { openTenant, trustedTenant } from '../trust.ts';
-import { parseNumber } from './proposal.ts';
+import { signFirstRoot } from './first-root.ts';
+import { parseNumber } from './proposal-sign.ts';
 
 /** More roots than this are not carried. */
 const maxRoots = 1_024;
 
 async function load(path: string): Promise<ProposalFile> {
-  let text: string;
-  try {
-    if ((await stat(path)).size > maxProposalFileBytes)
-      throw new CliError('FILE', `${path} is larger than an exported proposal can be`);
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof CliError) throw cause;
-    throw new CliError('FILE', `${path} cannot be read`, { cause });
-  }
-  return parseProposalFile(text, path);
+  return parseProposalFile(await readTravelFile(path), path);
 }
 
-/** Whole or not at all: a file with somebody's signature is never left torn. */
 async function save(path: string, file: ProposalFile): Promise<void> {
-  const temporary = `${path}.tmp`;
-  try {
-    await writeFile(temporary, encodeProposalFile(file));
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw new CliError('FILE', `${path} cannot be written`, { cause });
-  }
+  await writeTravelFile(path, encodeProposalFile(file));
 }
 
 /** From version 1, so that a machine that knows nothing but the genesis can follow. */
@@ -90,10 +75,7 @@ export async function exportProposal(
   const number = parseNumber(text);
   const trusted = await trustedTenant(context, name);
   const { tenant } = trusted;
-  if (options.force !== true && (await stat(path).catch(() => undefined)) !== undefined)
-    throw new CliError('EXISTS', `${path} is there already; it may hold signatures`, {
-      next: 'choose another name, or --force',
-    });
+  await requireNoFile(path, options.force);
   const service = await serviceFor(context, trusted, options.service);
   const proposal = await service.proposal(tenant, number);
   requireOpen(tenant, proposal);
@@ -150,7 +132,9 @@ export async function signFile(
   path: string,
   options: { key?: readonly string[]; out?: string; yes?: boolean; json?: boolean },
 ): Promise<Outcome> {
-  const file = await load(path);
+  const text = await readTravelFile(path);
+  if (isFirstRootText(text)) return signFirstRoot(context, path, parseFirstRoot(text, path), options);
+  const file = parseProposalFile(text, path);
   const { tenant, number } = file;
   const trusted = await trustedTenant(context, tenant);
   const now = context.now();
@@ -168,10 +152,11 @@ export async function signFile(
   await save(options.out ?? path, { ...file, signatures });
   const after = await reviewProposal(base, file.files, signatures, now);
   const requirements = requirementsOf(after.status.requirements);
+  const names = await keyringOf(context, []).names();
   return {
     text: [
       `signed proposal ${number} of tenant ${tenant} in ${options.out ?? path}, ${added.length} signatures added`,
-      ...requirementLines(requirements),
+      ...requirementLines(requirements, namedKeys(after, names)),
     ].join('\n'),
     json: {
       tenant,

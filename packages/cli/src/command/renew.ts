@@ -9,8 +9,7 @@ import type { ActionWrapper } from '../program.ts';
 import { placeCalled } from '../signer/delegate.ts';
 import type { Draft } from '../signer/draft.ts';
 import { renewAll, renewRole } from '../signer/renew.ts';
-import type { Published } from '../signer/publish.ts';
-import { outcomeOf, publicationJson, signChange, type Change } from '../signer/session.ts';
+import { outcomeOf, publicationJson, signChange, type Change, type SignedChange } from '../signer/session.ts';
 import { trustedTenant } from '../trust.ts';
 
 interface Options extends SigningOptions {
@@ -58,7 +57,7 @@ async function run(
       : [
           `with the holders of their keys, renew what is left: mandate renew ${trusted.tenant} ${left.join(' ')}`,
         ];
-  let published: Published<void>;
+  let published: SignedChange<void>;
   try {
     published = await signChange(context, change);
   } catch (error) {

@@ -10,7 +10,7 @@ import { keysOfTenant } from '../signer/key-impact.ts';
 import { revokeKey, type Revocation } from '../signer/revoke-key.ts';
 import { outcomeOf, publicationJson, signChange } from '../signer/session.ts';
 import { trustedTenant } from '../trust.ts';
-import { rootLifetime } from './tenant.ts';
+import { rootLifetime } from './tenant-founding.ts';
 
 interface Options extends SigningOptions {
   readonly eject?: boolean;
@@ -35,19 +35,26 @@ export function register(program: Command, action: ActionWrapper): void {
     .action(action(run));
 }
 
-function explained({ takenBack, ejected }: Revocation, { eject = false }: Options): string[] {
+function explained({ takenBack, ejected, surfaced }: Revocation, { eject = false }: Options): string[] {
   const back = takenBack.map(
     ({ role, delegator }) =>
       `  role ${role} would have too few keys: ${delegator} takes it back` +
       (eject ? '' : ', and a wider role vouches for what it listed where there is one') +
       '; --replace-with <key> keeps it',
   );
-  if (ejected.length === 0) return back;
   return [
     ...back,
-    `  nobody will vouch for these ${ejected.length} entries any more:`,
-    ...ejected.slice(0, 20).map((path) => `    ${plain(path)}`),
-    ...(ejected.length > 20 ? [`    ... and ${ejected.length - 20} more`] : []),
+    ...listed(`nobody will vouch for these ${ejected.length} entries any more`, ejected),
+    ...listed('older entries of a wider role that count again', surfaced),
+  ];
+}
+
+function listed(what: string, paths: readonly string[]): string[] {
+  if (paths.length === 0) return [];
+  return [
+    `  ${what}:`,
+    ...paths.slice(0, 20).map((path) => `    ${plain(path)}`),
+    ...(paths.length > 20 ? [`    ... and ${paths.length - 20} more`] : []),
   ];
 }
 
@@ -67,11 +74,11 @@ async function run(context: Context, keyText: string, name: string, options: Opt
     },
     remarks: (revocation) => explained(revocation, options),
   });
-  const { rekeyed, takenBack, ejected } = published.result;
+  const { rekeyed, takenBack, ejected, surfaced } = published.result;
   const back = takenBack.length === 0 ? '' : `; taken back: ${takenBack.map(({ role }) => role).join(', ')}`;
   return outcomeOf(published, tenant, {
     text: `revoked the key in tenant ${tenant}: ${rekeyed.join(', ') || 'no role keeps other keys'}${back}; ${ejected.length} entries are no longer vouched for`,
-    json: { tenant, rekeyed, takenBack, ejected, ...publicationJson(published) },
+    json: { tenant, rekeyed, takenBack, ejected, surfaced, ...publicationJson(published) },
     hints: [`nothing rests on it any more: mandate key impact ${keyText} ${tenant}`],
   });
 }

@@ -21,7 +21,8 @@ import {
 } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { openTenant, trustedTenant } from '../trust.ts';
-import { rootLifetime } from './tenant.ts';
+import { initRoot } from './first-root.ts';
+import { addFoundingOptions, rootLifetime } from './tenant-founding.ts';
 
 interface Options extends SigningOptions {
   readonly addKey?: readonly string[];
@@ -48,6 +49,23 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ mandate root show acme\n')
     .action(action(show));
+  const init = root
+    .command('init')
+    .description(
+      'The first root of a tenant, into a file that several people sign before the tenant is there',
+    )
+    .argument('<tenant>', 'the path of the tenant, for example acme')
+    .argument('<file>', 'the file to write; they sign it with proposal sign-file');
+  addFoundingOptions(init)
+    .option('--service <url>', 'the service that will host it (default: the last login)')
+    .option('--force', 'replace the file')
+    .option('-y, --yes', 'do not ask before signing')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mandate root init acme first-root.json --key alice --key bob.pub.json --key carol.pub.json \\\n      --root-threshold 2 --targets-threshold 2\n',
+    )
+    .action(action(initRoot));
   const propose = root
     .command('propose')
     .description('The next root: it needs the threshold of the root before it and its own')

@@ -6,6 +6,7 @@ import { allRoles, topLinks, type ChainLink, type RoleEntry } from '../chain.ts'
 import type { Context } from '../context.ts';
 import { formatDuration, formatExpiry, parseDuration } from '../duration.ts';
 import { CliError } from '../error.ts';
+import type { Names } from '../key-id.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { progressJson, progressLines } from '../proposal-progress.ts';
@@ -76,7 +77,7 @@ async function statusOf(context: Context, trusted: TrustedTenant): Promise<Outco
     text: [
       `tenant ${trusted.tenant}, genesis ${base.genesis}${issued === undefined ? '' : `, timestamp ${formatDuration(now - issued)} old`}`,
       table(['role', 'version', 'good until', 'entries', 'signed by'], rows),
-      ...(pending ?? []).flatMap(pendingLines),
+      ...(pending ?? []).flatMap((one) => pendingLines(one, names)),
       ...due.map(
         ({ role, expires }) =>
           `warning: role ${role} ${expires > now ? `expires in ${formatDuration(expires - now)}` : 'has EXPIRED'}`,
@@ -126,11 +127,11 @@ async function pendingOf(
   }
 }
 
-function pendingLines(proposal: ProposalProgress): string[] {
+function pendingLines(proposal: ProposalProgress, names: Names): string[] {
   const { number, message, files } = proposal;
   const about = message === undefined ? '' : `: ${plain(message)}`;
   const roles = files.slice(0, 3).map(({ role, version }) => `${role} ${version}`);
-  return [`proposal ${number} waits, ${plain(roles.join(', '))}${about}`, ...progressLines(proposal)];
+  return [`proposal ${number} waits, ${plain(roles.join(', '))}${about}`, ...progressLines(proposal, names)];
 }
 
 function describe(entry: RoleEntry, now: number): object {

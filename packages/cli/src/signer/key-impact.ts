@@ -1,6 +1,5 @@
 /** What hangs on one key: the roles that it can sign, and what would stand no longer without its signature. */
 import {
-  binName,
   distinctKeys,
   signingStatus,
   type KeyId,
@@ -8,7 +7,8 @@ import {
   type PublicKey,
   type Signed,
 } from '@mandate/metadata';
-import { below, top, type Base, type Place } from './base.ts';
+import type { Base } from './base.ts';
+import { keySetsOf } from './key-set-walk.ts';
 
 interface RoleImpact {
   /** Bins of a role are one entry: `bins~org-*`. */
@@ -61,48 +61,20 @@ function impactOf(
 export async function keyImpact(base: Base, key: PublicKey): Promise<KeyImpact> {
   const roles: RoleImpact[] = [];
   const artifacts = new Map<string, string>();
-  for (const [role, keySet] of Object.entries(base.root.roles)) {
-    const file = role === 'root' ? [base.root] : role === 'targets' ? [await base.role(top)] : [];
-    if (hasKey(keySet, key)) roles.push(impactOf(role, 'root', keySet, key, file));
-  }
-  const visit = async (from: Place): Promise<void> => {
-    const { delegations } = await base.role(from);
-    if (delegations === undefined) return;
-    const { bins } = delegations;
-    const places = bins
-      ? Array.from({ length: 2 ** bins.bitLength }, (_, i) => below(from, binName(bins, i)))
-      : delegations.roles.map(({ name }) => below(from, name));
+  for (const { role, delegator, keySet, places } of await keySetsOf(base)) {
+    if (!hasKey(keySet, key)) continue;
     await base.preload(places);
     const files = await Promise.all(places.map((place) => base.role(place)));
-    for (const [at, place] of places.entries()) {
-      const keySet = delegations.named(place.role)?.keySet;
-      const file = files[at];
-      if (keySet === undefined || file === undefined || !restsOn(file, keySet, key)) continue;
-      for (const path of file.targets.keys()) artifacts.set(path, place.role);
+    roles.push(impactOf(role, delegator, keySet, key, role === 'root' ? [base.root] : files));
+    for (const [at, file] of files.entries()) {
+      if (!restsOn(file, keySet, key)) continue;
+      for (const path of file.targets.keys()) artifacts.set(path, places[at]?.role ?? role);
     }
-    if (bins !== undefined) {
-      if (hasKey(bins.keySet, key))
-        roles.push(impactOf(`${bins.namePrefix}-*`, from.role, bins.keySet, key, files));
-      return;
-    }
-    for (const [at, { name, keySet }] of delegations.roles.entries()) {
-      const file = files[at];
-      if (hasKey(keySet, key)) roles.push(impactOf(name, from.role, keySet, key, file ? [file] : []));
-      await visit(below(from, name));
-    }
-  };
-  await visit(top);
+  }
   return { roles, artifacts };
 }
 
 /** Every key that some role of the tenant names. */
 export async function keysOfTenant(base: Base): Promise<ReadonlyMap<KeyId, PublicKey>> {
-  const keys = new Map(base.root.keys);
-  const visit = async (place: Place): Promise<void> => {
-    const { delegations } = await base.role(place);
-    for (const [keyId, key] of delegations?.keys ?? []) keys.set(keyId, key);
-    for (const { name } of delegations?.roles ?? []) await visit(below(place, name));
-  };
-  await visit(top);
-  return keys;
+  return new Map((await keySetsOf(base)).flatMap(({ keySet }) => [...keySet.keys]));
 }

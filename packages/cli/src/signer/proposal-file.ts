@@ -15,7 +15,6 @@ import type { ProposalSignature } from '@mandate/api';
 import { z } from 'zod';
 import { CliError } from '../error.ts';
 
-export const maxProposalFileBytes = 67_108_864;
 const format = 'mandate-proposal-1';
 
 export interface ProposalFile {
@@ -29,7 +28,7 @@ export interface ProposalFile {
   readonly base: ReadonlyMap<string, string>;
 }
 
-const signature = z.object({
+export const signatureSchema: z.ZodType<ProposalSignature> = z.object({
   role: z.string(),
   keyId: z.string().regex(/^[0-9a-f]{64}$/),
   sig: z.string().regex(/^(?:[0-9a-f]{2})+$/),
@@ -40,7 +39,7 @@ const schema = z.object({
   tenant: z.string(),
   number: z.int().min(1),
   files: z.array(z.object({ role: z.string(), signed: z.string() })).min(1),
-  signatures: z.array(signature),
+  signatures: z.array(signatureSchema),
   base: z.record(z.string(), z.string()),
 });
 

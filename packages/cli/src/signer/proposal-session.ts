@@ -3,17 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Proposal, ProposalProgress, ProposalSignature } from '@mandate/api';
 import type { TrustedTenant } from '@mandate/client';
 import type { KeyId, ProposedFile, TenantPath } from '@mandate/metadata';
-import { approve, differenceJson, differenceText, keyText, plain, type Names } from '../approval.ts';
+import { approve, differenceJson, differenceText, plain } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../error.ts';
+import { keyText, type Names } from '../key-id.ts';
 import type { Keyring } from '../keyring.ts';
 import type { Outcome } from '../outcome.ts';
-import { progressJson, requirementLines } from '../proposal-progress.ts';
+import { progressJson, progressLines, requirementLines } from '../proposal-progress.ts';
 import type { Service } from '../service.ts';
 import { openTenant } from '../trust.ts';
 import { encodeSignatures, signaturesAtHand, statusWith } from './collect.ts';
 import type { Review } from './review.ts';
-import { seeIt } from './session.ts';
+import { keyringOf, seeIt } from './session.ts';
 
 /** How long a proposal that is complete may take to go live before nobody waits any more, milliseconds. */
 const liveAfterMs = 15_000;
@@ -41,11 +42,16 @@ export function requireOpen(tenant: TenantPath, proposal: ProposalProgress): voi
   });
 }
 
+/** How the keys of a proposal are told, from the files that were verified here. */
+export function namedKeys({ planned }: Review, names: Names): (keyId: string) => string {
+  const keys = new Map(planned.requirements.flatMap(({ keySet }) => [...keySet.keys]));
+  return (keyId) => keyText(keyId, keys.get(keyId as KeyId), names);
+}
+
 /** What it is about, computed here; what the service says of it is marked as such. */
 export function reviewText(review: Review, names: Names, now: number): string {
-  const { difference, effects, status, junk, planned } = review;
-  const keys = new Map(planned.requirements.flatMap(({ keySet }) => [...keySet.keys]));
-  const named = (keyId: string): string => keyText(keyId, keys.get(keyId as KeyId), names);
+  const { difference, effects, status, junk } = review;
+  const named = namedKeys(review, names);
   const listed = (what: string, paths: readonly string[]): string[] =>
     paths.length === 0
       ? []
@@ -142,10 +148,11 @@ export async function handIn(
   }
   if (progress.publication !== undefined)
     await seeIt(context, await openTenant(context, trusted), progress.publication);
-  return signedOutcome(tenant, progress, signatures.length);
+  const names = await keyringOf(context, []).names();
+  return signedOutcome(tenant, progress, signatures.length, names);
 }
 
-function signedOutcome(tenant: TenantPath, progress: ProposalProgress, added: number): Outcome {
+function signedOutcome(tenant: TenantPath, progress: ProposalProgress, added: number, names: Names): Outcome {
   const { number, state, publication, files } = progress;
   const json = {
     tenant,
@@ -164,7 +171,7 @@ function signedOutcome(tenant: TenantPath, progress: ProposalProgress, added: nu
   return {
     text: [
       `signed proposal ${number} of tenant ${tenant}, ${added} signatures added`,
-      ...requirementLines(progress.requirements),
+      ...progressLines(progress, names),
     ].join('\n'),
     json,
     hints: [

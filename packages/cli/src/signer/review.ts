@@ -11,10 +11,10 @@ import {
   scopeOfRole,
   type AcceptedPublication,
   type Collected,
+  type CurrentTenant,
   type KeyId,
   type ProposalStatus,
   type ProposedFile,
-  type Root,
 } from '@mandate/metadata';
 import type { ProposalSignature } from '@mandate/api';
 import { CliError } from '../error.ts';
@@ -47,14 +47,16 @@ interface Effects {
 }
 
 /** The same files, with the verified ones that they follow. */
-async function compared(base: Base, { roots, roles }: AcceptedPublication): Promise<ComparedFile[]> {
+async function compared(
+  current: CurrentTenant,
+  { roots, roles }: AcceptedPublication,
+): Promise<ComparedFile[]> {
   const files: ComparedFile[] = [];
-  let before: Root = base.root;
+  let before = current.root;
   for (const after of roots) {
     files.push({ role: 'root', before, after });
     before = after;
   }
-  const current = currentTenant(base);
   for (const { name, file } of roles) {
     const held = await current.role(name);
     files.push({ role: name, before: held?.delegator === undefined ? undefined : held.file, after: file });
@@ -64,13 +66,13 @@ async function compared(base: Base, { roots, roles }: AcceptedPublication): Prom
 
 /** @param now milliseconds since the epoch @throws CliError OVERTAKEN; MetadataError for files that nobody may publish */
 async function plan(
-  base: Base,
+  current: CurrentTenant,
   files: readonly ProposedFile[],
   collected: Collected,
   now: number,
 ): Promise<AcceptedPublication> {
   try {
-    return await planPublication(assembleProposal(files, collected), currentTenant(base), now);
+    return await planPublication(assembleProposal(files, collected), current, now);
   } catch (cause) {
     if (!(cause instanceof MetadataError) || cause.reason !== 'VERSION') throw cause;
     throw new CliError('OVERTAKEN', `another publication was first: ${cause.message}`, {
@@ -148,9 +150,36 @@ export async function reviewProposal(
   signatures: readonly ProposalSignature[],
   now: number,
 ): Promise<Review> {
-  const { collected, junk } = take(await plan(base, files, new Map(), now), signatures);
-  const planned = await plan(base, files, collected, now);
-  const difference = differenceOf(await compared(base, planned));
-  const effects = await effectsOf(base, planned, difference);
-  return { difference, planned, status: proposalStatus(planned), collected, junk, effects };
+  const counted = await countedReview(currentTenant(base), files, signatures, now);
+  return { ...counted, effects: await effectsOf(base, counted.planned, counted.difference) };
+}
+
+async function countedReview(
+  current: CurrentTenant,
+  files: readonly ProposedFile[],
+  signatures: readonly ProposalSignature[],
+  now: number,
+): Promise<Omit<Review, 'effects'>> {
+  const { collected, junk } = take(await plan(current, files, new Map(), now), signatures);
+  const planned = await plan(current, files, collected, now);
+  const difference = differenceOf(await compared(current, planned));
+  return { difference, planned, status: proposalStatus(planned), collected, junk };
+}
+
+/** Before there is a tenant. */
+const nothing: CurrentTenant = { root: undefined, roleCount: 0, role: () => Promise.resolve(undefined) };
+
+/**
+ * The first files of a tenant: there is no base, so all that they say is new, and all of it is shown.
+ *
+ * @param now milliseconds since the epoch
+ * @throws MetadataError where the files break a rule
+ */
+export async function reviewFirst(
+  files: readonly ProposedFile[],
+  signatures: readonly ProposalSignature[],
+  now: number,
+): Promise<Review> {
+  const counted = await countedReview(nothing, files, signatures, now);
+  return { ...counted, effects: { lost: new Map(), surfaced: new Map() } };
 }

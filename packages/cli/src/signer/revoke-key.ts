@@ -37,6 +37,8 @@ export interface Revocation {
   readonly takenBack: readonly { readonly role: string; readonly delegator: string }[];
   /** Paths that nobody vouches for afterwards. */
   readonly ejected: readonly string[];
+  /** Paths of which a wider role, asked again, says something else. */
+  readonly surfaced: readonly string[];
 }
 
 class Revoking {
@@ -46,6 +48,7 @@ class Revoking {
   readonly rekeyed: string[] = [];
   readonly takenBack: { role: string; delegator: string }[] = [];
   readonly ejected: string[] = [];
+  readonly surfaced: string[] = [];
 
   constructor(draft: Draft, key: PublicKey, options: RevokeOptions) {
     this.#draft = draft;
@@ -127,8 +130,9 @@ class Revoking {
     const entries = await entriesOf(this.#draft, place, () => true);
     this.takenBack.push({ role: place.role, delegator: place.from?.role ?? 'root' });
     try {
-      const { lost } = await undelegate(this.#draft, place, !this.#options.eject);
+      const { lost, surfaced } = await undelegate(this.#draft, place, !this.#options.eject);
       this.ejected.push(...lost.keys());
+      this.surfaced.push(...surfaced.keys());
     } catch (error) {
       // No wider role covers them: the delegation is taken back all the same.
       if (!(error instanceof CliError) || error.code !== 'NO_ROLE') throw error;
@@ -142,6 +146,6 @@ export async function revokeKey(draft: Draft, key: PublicKey, options: RevokeOpt
   const revoking = new Revoking(draft, key, options);
   await revoking.root();
   await revoking.below(top);
-  const { rekeyed, takenBack, ejected } = revoking;
-  return { rekeyed, takenBack, ejected };
+  const { rekeyed, takenBack, ejected, surfaced } = revoking;
+  return { rekeyed, takenBack, ejected, surfaced };
 }

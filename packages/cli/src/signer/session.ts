@@ -8,8 +8,10 @@ import { approve, differenceText } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { failureOf } from '../failure.ts';
+import type { Names } from '../key-id.ts';
 import { Keyring } from '../keyring.ts';
 import { loginFor } from '../login.ts';
+import { loadNamedKeys, type NamedKey } from '../named-key.ts';
 import type { SigningOptions } from '../option.ts';
 import { Service } from '../service.ts';
 import type { Outcome } from '../outcome.ts';
@@ -18,6 +20,7 @@ import { openTenant, serviceOf } from '../trust.ts';
 import type { Difference } from './difference.ts';
 import type { Draft } from './draft.ts';
 import { publish, type Published } from './publish.ts';
+import { rivalsOf } from './rival.ts';
 import { verifiedBase, type TenantSource } from './verified-base.ts';
 
 /** How long a signed role file is good for, unless said otherwise. */
@@ -38,17 +41,32 @@ export interface Change<Result> {
 }
 
 export function keyringOf(
-  { keyFolder, env, terminal }: Context,
+  context: Context,
   chosen: readonly string[],
   also: readonly string[] = [],
 ): Keyring {
-  return new Keyring({ keyFolder, passphrase: passphraseFrom(env, terminal.askPassphrase), chosen, also });
+  const { keyFolder, env, terminal } = context;
+  let loaded: Promise<readonly NamedKey[]> | undefined;
+  return new Keyring({
+    keyFolder,
+    passphrase: passphraseFrom(env, terminal.askPassphrase),
+    chosen,
+    also,
+    named: () => (loaded ??= loadNamedKeys(context)),
+  });
+}
+
+/** What came of a change, and what is needed to tell it. */
+export interface SignedChange<Result> extends Published<Result> {
+  readonly names: Names;
+  /** Open proposals that write the same roles as the one that was made. */
+  readonly rivals: readonly number[];
 }
 
 export async function signChange<Result>(
   context: Context,
   change: Change<Result>,
-): Promise<Published<Result>> {
+): Promise<SignedChange<Result>> {
   const { trusted, options } = change;
   const service = await serviceFor(context, trusted, options.service);
   const keyring = keyringOf(context, options.key ?? [], change.alsoKeys);
@@ -64,10 +82,11 @@ async function signWith<Result>(
   change: Change<Result>,
   service: Service,
   keyring: Keyring,
-): Promise<Published<Result>> {
+): Promise<SignedChange<Result>> {
   const { trusted, options } = change;
   const tenant = await openTenant(context, trusted);
   const names = await keyring.names();
+  let rivals: readonly number[] = [];
   const published = await publish({
     tenant: trusted.tenant,
     service,
@@ -84,7 +103,13 @@ async function signWith<Result>(
     approve: async (difference, result, asProposal) => {
       const remarks = change.remarks?.(result, difference) ?? [];
       const head = `To be signed for tenant ${trusted.tenant}:`;
-      const text = [head, differenceText(difference, names, context.now()), ...remarks].join('\n');
+      rivals = asProposal ? await rivalsFor(service, change, difference) : [];
+      const text = [
+        head,
+        differenceText(difference, names, context.now()),
+        ...remarks,
+        ...rivalLines(rivals),
+      ].join('\n');
       await approve(context, text, options, asProposal ? 'Sign and propose this?' : undefined);
     },
     retryForMs: parseDuration(options.retryFor ?? '1m'),
@@ -92,7 +117,28 @@ async function signWith<Result>(
     progress: (what, work) => context.terminal.progress(what, work),
   });
   if (published.publication !== undefined) await seeIt(context, tenant, published.publication);
-  return published;
+  // The same bytes again are the proposal that was open.
+  rivals = rivals.filter((number) => number !== published.proposal?.number);
+  return { ...published, names, rivals };
+}
+
+async function rivalsFor(
+  service: Service,
+  { trusted, supersedes }: Pick<Change<unknown>, 'trusted' | 'supersedes'>,
+  { files }: Difference,
+): Promise<readonly number[]> {
+  const roles = files.map(({ role }) => role);
+  return rivalsOf(roles, await service.openProposals(trusted.tenant), supersedes);
+}
+
+/** As the service says. */
+export function rivalLines(rivals: readonly number[]): string[] {
+  if (rivals.length === 0) return [];
+  const which =
+    rivals.length === 1
+      ? `proposal ${rivals[0]} is open for the same roles`
+      : `proposals ${rivals.join(', ')} are open for the same roles`;
+  return [`  warning: ${which}; the first that goes live overtakes the others`];
 }
 
 /** Work with keys, and lets go of them whatever becomes of it. */
@@ -144,23 +190,27 @@ export async function seeIt(context: Context, tenant: TenantSource, publication:
 }
 
 /** What every publication or proposal tells a program. */
-export function publicationJson({ publication, proposal, rebased }: Published<unknown>): object {
-  const waiting = proposal === undefined ? {} : { proposal: progressJson(proposal) };
+export function publicationJson({ publication, proposal, rebased, rivals }: SignedChange<unknown>): object {
+  const waiting = proposal === undefined ? {} : { proposal: progressJson(proposal), rivals };
   if (publication === undefined) return { ...waiting, rebased };
   const { id, versions, snapshotVersion, timestampVersion } = publication;
   return { publication: id, versions, snapshotVersion, timestampVersion, ...waiting, rebased };
 }
 
 /** What was done; or, while signatures are missing, what the proposal waits for and what to do next. */
-export function outcomeOf(published: Published<unknown>, tenant: TenantPath, done: Outcome): Outcome {
-  const { publication, proposal } = published;
+export function outcomeOf(published: SignedChange<unknown>, tenant: TenantPath, done: Outcome): Outcome {
+  const { publication, proposal, names, rivals } = published;
   if (publication !== undefined || proposal === undefined) return done;
   return {
     ...done,
     text: [
       `proposal ${proposal.number} of tenant ${tenant} waits for signatures; nothing is published yet`,
-      ...progressLines(proposal),
+      ...progressLines(proposal, names),
+      ...rivalLines(rivals),
     ].join('\n'),
-    hints: missingHints(tenant, proposal),
+    hints: [
+      ...missingHints(tenant, proposal),
+      ...(rivals.length === 0 ? [] : [`what overlaps: mandate proposal list ${tenant}`]),
+    ],
   };
 }
