@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { generateKeyPairSync, sign as signBytes } from 'node:crypto';
+import { nextVersion, sha256Of, wireText, withTargets, type JsonObject } from '@mandate/metadata';
 import { reader, signVault, team, verdictOf, type Progress, type Team } from './team.ts';
 import { useWorld, type Person } from './world.ts';
 
@@ -9,6 +10,7 @@ interface Exported {
   number: number;
   files: { role: string; signed: string }[];
   signatures: { role: string; keyId: string; sig: string }[];
+  targets: { path: string; content: string }[];
   base: Record<string, string>;
 }
 
@@ -211,5 +213,69 @@ describe('cli: proposals as files', () => {
     await alice.fails('FILE', 'proposal', 'import', one.path, two.path);
     await alice.fails('FILE', 'proposal', 'import', alice.path('none.json'));
     for (const { number } of [one, two]) await alice.do('proposal', 'withdraw', tenant, number);
+  });
+});
+
+describe('cli: documents that a proposal carries', () => {
+  const world = useWorld();
+  const tenant = 'papers';
+  const content = 'no more than one\nunsigned artifact\u001b[2J\n';
+  let alice: Person;
+
+  /** A proposal of somebody who speaks to the service by other means. */
+  async function propose(): Promise<string> {
+    const served = await fetch(`${world().url}/tuf/${tenant}/metadata/1.policy.json`);
+    const { signed } = (await served.json()) as { signed: JsonObject };
+    const entry = { length: Buffer.byteLength(content), digest: sha256Of(content) };
+    const next = withTargets(
+      nextVersion(signed, Date.now() + 86_400_000),
+      new Map([['~policy/default', entry]]),
+    );
+    const answer = await fetch(`${world().url}/v1/tenants/${tenant}/proposals`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${readFileSync(world().tokenFile, 'utf8').trim()}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify({
+        files: [{ role: 'policy', signed: wireText(next) }],
+        targets: [{ path: '~policy/default', content: Buffer.from(content).toString('base64') }],
+      }),
+    });
+    assert.equal(answer.status, 201);
+    return String(((await answer.json()) as { number: number }).number);
+  }
+
+  before(async () => {
+    alice = await world().tenant(tenant);
+  });
+
+  it('are shown on either machine, once they are what the entry says, and go along in a rebase', async () => {
+    const number = await propose();
+    const { documents } = await alice.json<{ documents: { path: string; text: string }[] }>(
+      ...['proposal', 'show', tenant, number],
+    );
+    assert.deepEqual(
+      documents.map(({ path, text }) => [path, text]),
+      [['~policy/default', content]],
+    );
+    const path = alice.path('papers.json');
+    await alice.do('proposal', 'export', tenant, number, path);
+    const asked = await alice.try(['proposal', 'sign-file', path], false);
+    assert.ok(asked.stderr.includes('unsigned artifact\\u001b[2J'), asked.stderr);
+    const forged = alice.path('forged.json');
+    copyFileSync(path, forged);
+    change(forged, ({ targets }) => {
+      for (const one of targets) one.content = Buffer.from(content.toUpperCase()).toString('base64');
+    });
+    await alice.fails('WRONG_PROPOSAL', 'proposal', 'sign-file', forged);
+
+    await alice.do('renew', tenant, 'policy');
+    await alice.fails('OVERTAKEN', 'proposal', 'sign', tenant, number);
+    const { proposal } = await alice.json<{ proposal: Progress }>('proposal', 'rebase', tenant, number);
+    assert.equal(proposal.complete, true);
+    const hash = sha256Of(content).slice('sha256:'.length);
+    const stored = await fetch(`${world().url}/tuf/${tenant}/targets/~policy/${hash}.default`);
+    assert.equal(await stored.text(), content);
   });
 });

@@ -85,14 +85,22 @@ export async function exportProposal(
   const base = new RecordingBase(verified);
   await base.role(top);
   const files = filesOf(proposal);
-  const review = await reviewProposal(base, files, proposal.signatures, now);
+  const review = await reviewProposal(base, files, proposal.signatures, now, proposal.targets);
   const carried = new Map([
     ...(await rootChain(source, verified.root.version)),
     ...onlineFiles(verified),
     ...[...base.used].map(([served, bytes]) => [served, Buffer.from(bytes).toString()] as const),
   ]);
-  const { signatures } = proposal;
-  await save(path, { tenant, number, digest: proposalDigest(files), files, signatures, base: carried });
+  const { signatures, targets } = proposal;
+  await save(path, {
+    tenant,
+    number,
+    digest: proposalDigest(files),
+    files,
+    signatures,
+    targets,
+    base: carried,
+  });
   return {
     text: `wrote proposal ${number} of tenant ${tenant} to ${path}: ${files.length} files to sign, ${carried.size} to check them against`,
     json: { tenant, number, file: path, carried: [...carried.keys()], ...reviewJson(review) },
@@ -139,7 +147,7 @@ export async function signFile(
   const trusted = await trustedTenant(context, tenant);
   const now = context.now();
   const base = await carriedBase(context, trusted, file);
-  const review = await reviewProposal(base, file.files, file.signatures, now);
+  const review = await reviewProposal(base, file.files, file.signatures, now, file.targets);
   const ageMs = base.trusted.issued === undefined ? undefined : Math.max(0, now - base.trusted.issued);
   const heading = [
     `Proposal ${number}, to be signed for tenant ${tenant}:`,
@@ -150,7 +158,7 @@ export async function signFile(
   );
   const signatures = mergeSignatures(file.signatures, added);
   await save(options.out ?? path, { ...file, signatures });
-  const after = await reviewProposal(base, file.files, signatures, now);
+  const after = await reviewProposal(base, file.files, signatures, now, file.targets);
   const requirements = requirementsOf(after.status.requirements);
   const names = await keyringOf(context, []).names();
   return {

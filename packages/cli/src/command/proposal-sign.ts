@@ -47,7 +47,7 @@ export async function reviewed(
     verifiedBase(await openTenant(context, trusted), now),
   );
   return context.terminal.progress('comparing', () =>
-    reviewProposal(base, filesOf(proposal), proposal.signatures, now),
+    reviewProposal(base, filesOf(proposal), proposal.signatures, now, proposal.targets),
   );
 }
 
@@ -115,6 +115,7 @@ export async function rebaseCommand(
     },
     ...(options.expires === undefined && expires !== undefined ? { expires } : {}),
     ...(proposal.state === 'open' ? { supersedes: number } : {}),
+    documents: proposal.targets,
     write,
   });
   const next = published.proposal?.number ?? 0;

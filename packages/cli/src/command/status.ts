@@ -118,7 +118,10 @@ async function pendingOf(
   try {
     const service = await serviceFor(context, trusted, undefined);
     const open = (await service.openProposals(trusted.tenant)).slice(0, shownProposals);
-    return await Promise.all(open.map(({ number }) => service.proposal(trusted.tenant, number)));
+    const pending: ProposalProgress[] = [];
+    // One after another: each is counted anew by the service.
+    for (const { number } of open) pending.push(await service.proposal(trusted.tenant, number));
+    return pending;
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     if (error.code !== 'NOT_LOGGED_IN')

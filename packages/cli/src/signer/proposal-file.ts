@@ -11,7 +11,7 @@ import {
   type ProposedFile,
   type TenantPath,
 } from '@mandate/metadata';
-import type { ProposalSignature } from '@mandate/api';
+import type { ProposalSignature, PublicationTarget } from '@mandate/api';
 import { z } from 'zod';
 import { CliError } from '../error.ts';
 
@@ -24,6 +24,8 @@ export interface ProposalFile {
   readonly digest: Digest;
   readonly files: readonly ProposedFile[];
   readonly signatures: readonly ProposalSignature[];
+  /** Files that a proposed role lists and the service stores: signers see them. */
+  readonly targets: readonly PublicationTarget[];
   /** Name, as a service serves it, to the exact text: root chain, timestamp, snapshot and the roles that are needed. */
   readonly base: ReadonlyMap<string, string>;
 }
@@ -40,16 +42,25 @@ const schema = z.object({
   number: z.int().min(1),
   files: z.array(z.object({ role: z.string(), signed: z.string() })).min(1),
   signatures: z.array(signatureSchema),
+  targets: z.array(z.object({ path: z.string(), content: z.base64() })).default([]),
   base: z.record(z.string(), z.string()),
 });
 
-export function encodeProposalFile({ tenant, number, files, signatures, base }: ProposalFile): string {
+export function encodeProposalFile({
+  tenant,
+  number,
+  files,
+  signatures,
+  targets,
+  base,
+}: ProposalFile): string {
   const wire = {
     format,
     tenant,
     number,
     files: files.map(({ role, signedText }) => ({ role, signed: signedText })),
     signatures: signatures.map(({ role, keyId, sig }) => ({ role, keyId, sig })),
+    ...(targets.length === 0 ? {} : { targets: targets.map(({ path, content }) => ({ path, content })) }),
     base: Object.fromEntries(base),
   };
   return `${JSON.stringify(wire, undefined, 1)}\n`;
@@ -66,6 +77,7 @@ export function parseProposalFile(text: string, name: string): ProposalFile {
       digest: proposalDigest(files),
       files,
       signatures: wire.signatures,
+      targets: wire.targets,
       base: new Map(Object.entries(wire.base)),
     };
   } catch (cause) {

@@ -13,6 +13,7 @@ import { progressJson, progressLines, requirementLines } from '../proposal-progr
 import type { Service } from '../service.ts';
 import { openTenant } from '../trust.ts';
 import { encodeSignatures, signaturesAtHand, statusWith } from './collect.ts';
+import { textOf, type Document } from './document.ts';
 import type { Review } from './review.ts';
 import { keyringOf, seeIt } from './session.ts';
 
@@ -50,7 +51,7 @@ export function namedKeys({ planned }: Review, names: Names): (keyId: string) =>
 
 /** What it is about, computed here; what the service says of it is marked as such. */
 export function reviewText(review: Review, names: Names, now: number): string {
-  const { difference, effects, status, junk } = review;
+  const { difference, effects, status, junk, documents } = review;
   const named = namedKeys(review, names);
   const listed = (what: string, paths: readonly string[]): string[] =>
     paths.length === 0
@@ -64,10 +65,23 @@ export function reviewText(review: Review, names: Names, now: number): string {
     differenceText(difference, names, now),
     ...listed('nobody will vouch for these any more', [...effects.lost.keys()]),
     ...listed('entries of another role that count instead', [...effects.surfaced.keys()]),
+    ...documents.flatMap(documentLines),
     'Signatures, checked here:',
     ...requirementLines(requirementsOf(status.requirements), named),
     ...(junk === 0 ? [] : [`  ${junk} signatures that count nothing were left out`]),
   ].join('\n');
+}
+
+/** More lines of a document than this are counted instead. */
+const shownLines = 60;
+
+function documentLines(document: Document): string[] {
+  const { path, bytes } = document;
+  const head = `  document ${plain(path)}, ${bytes.length} bytes, as the entry to be signed says`;
+  const lines = textOf(document)?.trimEnd().split('\n');
+  if (lines === undefined) return [`${head}; no text`];
+  const more = lines.length > shownLines ? [`    ... and ${lines.length - shownLines} more lines`] : [];
+  return [`${head}:`, ...lines.slice(0, shownLines).map((line) => `    ${plain(line)}`), ...more];
 }
 
 /** Thresholds as the API spells them. */
@@ -77,11 +91,19 @@ export function requirementsOf(
   return requirements.map(({ role, by, status }) => ({ role, by, ...status }));
 }
 
-export function reviewJson({ difference, effects, status, junk }: Review): object {
+export function reviewJson({ difference, effects, status, junk, documents }: Review): object {
   return {
     difference: differenceJson(difference),
     lost: [...effects.lost.keys()],
     surfaced: [...effects.surfaced.keys()],
+    documents: documents.map((document) => {
+      const text = textOf(document);
+      return {
+        path: document.path,
+        length: document.bytes.length,
+        ...(text === undefined ? {} : { text }),
+      };
+    }),
     complete: status.complete,
     requirements: requirementsOf(status.requirements),
     junk,

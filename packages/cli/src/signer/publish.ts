@@ -4,7 +4,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CreateProposalRequest, ProposalProgress, Publication, PublicationRequest } from '@mandate/api';
+import type {
+  CreateProposalRequest,
+  ProposalProgress,
+  Publication,
+  PublicationRequest,
+  PublicationTarget,
+} from '@mandate/api';
 import { assembleProposal, type Requirement, type TenantPath } from '@mandate/metadata';
 import { CliError } from '../error.ts';
 import type { Keyring } from '../keyring.ts';
@@ -12,6 +18,7 @@ import type { Service } from '../service.ts';
 import type { Base } from './base.ts';
 import { encodeSignatures, signaturesAtHand } from './collect.ts';
 import { differenceOf, type Difference } from './difference.ts';
+import { stillListed } from './document.ts';
 import { Draft } from './draft.ts';
 
 /** How often an answer that never came is asked for. */
@@ -35,6 +42,8 @@ export interface PublishOptions<Result> {
   readonly propose?: boolean | undefined;
   /** What goes with a proposal, beside its files and signatures. */
   readonly proposal?: Pick<CreateProposalRequest, 'message' | 'expiresInSeconds' | 'supersedes'>;
+  /** Files for the service to store, as far as what is written lists them. */
+  readonly documents?: readonly PublicationTarget[];
   /** For how long lost races are run again, milliseconds. */
   readonly retryForMs: number;
   /** Milliseconds since the epoch. */
@@ -99,10 +108,13 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
     if (fingerprint(difference) !== approved) await options.approve(difference, result, asProposal);
     approved = fingerprint(difference);
     const collected = await signaturesAtHand(requirements, options.keyring);
+    const written = draft.files.map(({ after }) => after);
+    const targets = stillListed(options.documents ?? [], written);
+    const stored = targets.length === 0 ? {} : { targets };
     try {
       if (asProposal) {
         const files = draft.proposed.map(({ role, signedText }) => ({ role, signed: signedText }));
-        const request = { files, signatures: encodeSignatures(collected), ...options.proposal };
+        const request = { files, signatures: encodeSignatures(collected), ...stored, ...options.proposal };
         const send = (): Promise<ProposalProgress> => propose(options.service, options.tenant, request);
         const proposal = await options.progress('proposing', send);
         return { publication: proposal.publication, proposal, difference, result, rebased: attempt };
@@ -111,7 +123,7 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
         role,
         metadata: Buffer.from(bytes).toString(),
       }));
-      const request = { id: randomUUID(), files };
+      const request = { id: randomUUID(), files, ...stored };
       const send = (): Promise<Publication> => submit(options.service, options.tenant, request);
       const publication = await options.progress('publishing', send);
       return { publication, proposal: undefined, difference, result, rebased: attempt };

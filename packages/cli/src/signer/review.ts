@@ -16,12 +16,13 @@ import {
   type ProposalStatus,
   type ProposedFile,
 } from '@mandate/metadata';
-import type { ProposalSignature } from '@mandate/api';
+import type { ProposalSignature, PublicationTarget } from '@mandate/api';
 import { CliError } from '../error.ts';
 import { below, top, type Base, type Place } from './base.ts';
 import { currentTenant } from './current-tenant.ts';
 import { inScope, overlaps } from './delegate.ts';
 import { differenceOf, type ComparedFile, type Difference } from './difference.ts';
+import { documentsOf, type Document } from './document.ts';
 import { Draft } from './draft.ts';
 import { placeOf } from './place.ts';
 import { entriesOf, type Entry } from './walk.ts';
@@ -36,6 +37,8 @@ export interface Review {
   /** Signatures that count nothing: by other keys, or over other bytes. */
   readonly junk: number;
   readonly effects: Effects;
+  /** Files that come with the proposal, each as a proposed entry says. */
+  readonly documents: readonly Document[];
 }
 
 /** What changed delegations do to entries in files that nobody touches. */
@@ -142,16 +145,21 @@ async function effectsOf(base: Base, planned: AcceptedPublication, difference: D
 
 /**
  * @param now milliseconds since the epoch
- * @throws CliError OVERTAKEN; MetadataError where the files break a rule or the base does not verify
+ * @param targets files that come with it
+ * @throws CliError OVERTAKEN, WRONG_PROPOSAL; MetadataError where the files break a rule or the base does not verify
  */
 export async function reviewProposal(
   base: Base,
   files: readonly ProposedFile[],
   signatures: readonly ProposalSignature[],
   now: number,
+  targets: readonly PublicationTarget[] = [],
 ): Promise<Review> {
   const counted = await countedReview(currentTenant(base), files, signatures, now);
-  return { ...counted, effects: await effectsOf(base, counted.planned, counted.difference) };
+  const { planned, difference } = counted;
+  const proposed = planned.roles.map(({ file }) => file);
+  const documents = documentsOf(targets, proposed);
+  return { ...counted, effects: await effectsOf(base, planned, difference), documents };
 }
 
 async function countedReview(
@@ -159,7 +167,7 @@ async function countedReview(
   files: readonly ProposedFile[],
   signatures: readonly ProposalSignature[],
   now: number,
-): Promise<Omit<Review, 'effects'>> {
+): Promise<Omit<Review, 'effects' | 'documents'>> {
   const { collected, junk } = take(await plan(current, files, new Map(), now), signatures);
   const planned = await plan(current, files, collected, now);
   const difference = differenceOf(await compared(current, planned));
@@ -181,5 +189,5 @@ export async function reviewFirst(
   now: number,
 ): Promise<Review> {
   const counted = await countedReview(nothing, files, signatures, now);
-  return { ...counted, effects: { lost: new Map(), surfaced: new Map() } };
+  return { ...counted, effects: { lost: new Map(), surfaced: new Map() }, documents: [] };
 }

@@ -1,6 +1,6 @@
 /** One person's signing of one tenant: the keys, the service, the verified base, and the look at what will be signed. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Publication } from '@mandate/api';
+import type { Publication, PublicationTarget } from '@mandate/api';
 import type { TenantPath } from '@mandate/metadata';
 import { passphraseFrom } from '@mandate/signing';
 import type { TrustedTenant } from '@mandate/client';
@@ -38,6 +38,8 @@ export interface Change<Result> {
   readonly expires?: number;
   /** The proposal whose place this one takes. */
   readonly supersedes?: number;
+  /** Files for the service to store, as far as what is written lists them. */
+  readonly documents?: readonly PublicationTarget[];
 }
 
 export function keyringOf(
@@ -112,6 +114,7 @@ async function signWith<Result>(
       ].join('\n');
       await approve(context, text, options, asProposal ? 'Sign and propose this?' : undefined);
     },
+    documents: change.documents ?? [],
     retryForMs: parseDuration(options.retryFor ?? '1m'),
     now: context.now,
     progress: (what, work) => context.terminal.progress(what, work),
