@@ -51,9 +51,17 @@ describe('cli: a first root that several people sign', () => {
     tenant = `first${count}`;
     file = alice.path(`${tenant}.json`);
     init = await alice.json<Written>(
-      ...['root', 'init', tenant, file, '--key', 'alice'],
+      'root',
+      'init',
+      tenant,
+      file,
+      '--key',
+      'alice',
       ...['bob', 'carol'].flatMap((name) => ['--key', alice.path(`${name}.pub.json`)]),
-      ...['--root-threshold', '2', '--targets-threshold', '3'],
+      '--root-threshold',
+      '2',
+      '--targets-threshold',
+      '3',
     );
   });
 
@@ -103,21 +111,21 @@ describe('cli: a first root that several people sign', () => {
     // Root has its two of three, targets lacks one.
     await alice.fails('THRESHOLD_NOT_MET', 'tenant', 'create', tenant, '--from', carols);
     const made = await alice.json<{ genesis: string }>(
-      ...[
-        'tenant',
-        'create',
-        tenant,
-        '--from',
-        carols,
-        '--from',
-        bobs,
-        '--prefix',
-        `registry.test/${tenant}`,
-      ],
+      'tenant',
+      'create',
+      tenant,
+      '--from',
+      carols,
+      '--from',
+      bobs,
+      '--prefix',
+      `registry.test/${tenant}`,
     );
     assert.equal(made.genesis, init.genesis);
     const { roles } = await alice.json<{ roles: Record<string, { threshold: number; keys: string[] }> }>(
-      ...['root', 'show', tenant],
+      'root',
+      'show',
+      tenant,
     );
     assert.deepEqual([roles['root']?.threshold, roles['root']?.keys.length], [2, 3]);
     await bob.do('trust', 'add', tenant, '--url', world().url, '--genesis', init.genesis);
@@ -132,7 +140,11 @@ describe('cli: a first root that several people sign', () => {
     assert.equal(last.complete, true);
     await alice.do('trust', 'add', tenant, '--url', world().url, '--genesis', init.genesis, '--no-check');
     const made = await alice.json<{ genesis: string }>(
-      ...['tenant', 'create', tenant, '--from', carol.path('out.json')],
+      'tenant',
+      'create',
+      tenant,
+      '--from',
+      carol.path('out.json'),
     );
     assert.equal(made.genesis, init.genesis);
     const { tenants } = await alice.json<{ tenants: { tenant: string }[] }>('trust', 'list');
@@ -149,7 +161,14 @@ describe('cli: a first root that several people sign', () => {
     await bob.fails('MALFORMED', 'proposal', 'sign-file', path);
     const second = alice.path(`${tenant}-again.json`);
     const again = await alice.json<Written>(
-      ...['root', 'init', tenant, second, '--key', 'alice', '--key', alice.path('bob.pub.json')],
+      'root',
+      'init',
+      tenant,
+      second,
+      '--key',
+      'alice',
+      '--key',
+      alice.path('bob.pub.json'),
     );
     assert.notEqual(again.genesis, init.genesis);
     await alice.fails('FILE', 'tenant', 'create', tenant, '--from', file, '--from', second);
@@ -175,7 +194,12 @@ describe('cli: a first root that several people sign', () => {
   it('who holds none of the keys prepares it for others', async () => {
     const path = alice.path(`${tenant}-theirs.json`);
     const theirs = await alice.json<Written>(
-      ...['root', 'init', tenant, path, '--key', alice.path('bob.pub.json')],
+      'root',
+      'init',
+      tenant,
+      path,
+      '--key',
+      alice.path('bob.pub.json'),
     );
     assert.deepEqual([theirs.added, theirs.complete], [0, false]);
     await alice.fails('NO_KEY', 'proposal', 'sign-file', path);

@@ -117,7 +117,12 @@ describe('cli: the keys of a tenant, and what they are called', () => {
     // A name that is not his says nothing on another machine.
     assert.ok(!(await bob.do('status', 'acme')).stdout.includes('named here'));
     const { proposal } = await alice.json<{ proposal: Progress }>(
-      ...['sign', '--tenant', 'acme', '--name', 'vault:1', alice.file('vault', '1')],
+      'sign',
+      '--tenant',
+      'acme',
+      '--name',
+      'vault:1',
+      alice.file('vault', '1'),
     );
     const shown = await alice.do('proposal', 'show', 'acme', String(proposal.number));
     assert.ok(shown.stdout.includes(marked));
@@ -154,7 +159,13 @@ describe('cli: the keys of a tenant, and what they are called', () => {
   it('a role is given to a key by that name, which signs nothing here', async () => {
     await alice.do('key', 'name', alice.path('bob.pub.json'), 'bob');
     const { proposal } = await alice.json<{ proposal: Progress }>(
-      ...['delegate', 'acme', 'tools', '--key', 'bob', '--sign-with', 'release'],
+      'delegate',
+      'acme',
+      'tools',
+      '--key',
+      'bob',
+      '--sign-with',
+      'release',
     );
     assert.deepEqual(proposal.requirements.find(({ role }) => role === 'repo~tools')?.missing, [bobId]);
     await bob.do('proposal', 'sign', 'acme', String(proposal.number));

@@ -253,7 +253,10 @@ describe('cli: documents that a proposal carries', () => {
   it('are shown on either machine, once they are what the entry says, and go along in a rebase', async () => {
     const number = await propose();
     const { documents } = await alice.json<{ documents: { path: string; text: string }[] }>(
-      ...['proposal', 'show', tenant, number],
+      'proposal',
+      'show',
+      tenant,
+      number,
     );
     assert.deepEqual(
       documents.map(({ path, text }) => [path, text]),

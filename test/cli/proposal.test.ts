@@ -244,7 +244,10 @@ describe('cli: proposals that overlap', () => {
       [one.proposal.number, 'open', [two.proposal.number]],
     ]);
     const shown = await bob.json<{ overlaps: number[] }>(
-      ...['proposal', 'show', tenant, String(one.proposal.number)],
+      'proposal',
+      'show',
+      tenant,
+      String(one.proposal.number),
     );
     assert.deepEqual(shown.overlaps, [two.proposal.number]);
     await bob.do('proposal', 'sign', tenant, String(two.proposal.number));

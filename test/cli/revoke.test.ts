@@ -35,7 +35,8 @@ describe('cli: a key that is lost', () => {
     const note = `org.example.note=${'x'.repeat(40_000)}`;
     const { proposal } = await alice.json<{ proposal: Progress }>(
       ...signVault(alice, tenant, 'v2'),
-      ...['--annotation', note],
+      '--annotation',
+      note,
     );
     for (const person of signers) await person.do('proposal', 'sign', tenant, String(proposal.number));
   }

@@ -128,7 +128,7 @@ function check({ command, code, output }: Line): void {
 }
 
 describe('docs: commands as printed', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
 
   it('the README starts with the two lines', () => {
     const readme = readFileSync(join(repository, 'README.md'), 'utf8');

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { targetPath, type TargetFile } from '@mandate/metadata';
+import { targetPath, type KeyId, type TargetFile } from '@mandate/metadata';
 import { formatArtifact, parseArtifact, type ArtifactName } from '../artifact.ts';
 import { topLinks, walkTo, type ChainLink } from '../chain.ts';
 import type { Context } from '../context.ts';
 import { formatDuration, formatExpiry } from '../duration.ts';
 import { usage } from '../error.ts';
-import { shortKeyId } from '../key-id.ts';
+import { keyText, type Names } from '../key-id.ts';
 import { addRegistryOptions, type RegistryOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
@@ -79,14 +79,9 @@ function describe({ role, delegator, file, keySet, status }: ChainLink, now: num
   };
 }
 
-type Names = ReadonlyMap<string, string>;
-
 function linkText(link: ChainLink, names: Names, now: number): string {
   const { role, file, keySet, status } = link;
-  const named = (keyId: (typeof status.signed)[number]): string => {
-    const name = names.get(keySet.keys.get(keyId)?.thumbprint ?? '');
-    return name === undefined ? shortKeyId(keyId) : `${shortKeyId(keyId)} (${name})`;
-  };
+  const named = (keyId: KeyId): string => keyText(keyId, keySet.keys.get(keyId), names);
   const missing = status.missing.length === 0 ? '' : `, without ${status.missing.map(named).join(', ')}`;
   const expiry = formatExpiry(file.expires, now);
   const good = file.expires > now ? `good until ${expiry}` : paint('red', expiry);

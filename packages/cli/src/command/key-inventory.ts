@@ -1,7 +1,6 @@
 /** The keys of whole tenants: which exist, where they are held, what each may sign. */
 import type { TrustedTenant } from '@mandate/client';
-import type { KeyRecord } from '@mandate/signing';
-import { listKeys } from '@mandate/signing';
+import { listKeys, type KeyRecord } from '@mandate/signing';
 import { plain } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { shortKeyId } from '../key-id.ts';
