@@ -1,4 +1,16 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  emptyRole,
+  nextVersion,
+  parsePublicKey,
+  withDelegation,
+  type Digest,
+  type JsonObject,
+} from '@mandate/metadata';
+import { fixedPassphrase, openSigner, signerFromKeyObject, signMetadata } from '@mandate/signing';
 import { team, type Progress, type Team } from './team.ts';
 import { useWorld, type Person } from './world.ts';
 
@@ -101,6 +113,47 @@ describe('cli: the keys of a tenant, and what they are called', () => {
         ['org', '**'],
         ['bins~org-*', '**'],
       ],
+    );
+  });
+
+  it('a key that its owner marked as managed is told', async () => {
+    const name = 'managed';
+    const person = await world().tenant(name);
+    const metadata = `${world().url}/tuf/${name}/metadata`;
+    const { signed } = (await (await fetch(`${metadata}/2.targets.json`)).json()) as { signed: JsonObject };
+    const { genesis } = await person.json<{ genesis: Digest }>('tenant', 'show', name);
+    const robot = signerFromKeyObject(generateKeyPairSync('ed25519').privateKey, 'test:robot');
+    const marked = parsePublicKey({ ...robot.publicKey.wire, 'x-mandate-managed': true });
+    const release = await openSigner('release', {
+      keyFolder: join(person.env['MANDATE_CONFIG'] ?? '', 'keys'),
+      passphrase: fixedPassphrase('for tests'),
+    });
+    const expires = Date.now() + 86_400_000;
+    const targets = withDelegation(nextVersion(signed, expires), 'targets', 'repo~robot', {
+      keys: [marked],
+      threshold: 1,
+    });
+    const role = emptyRole('repo~robot', genesis, 1, expires);
+    const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+    const answer = await fetch(`${world().url}/v1/tenants/${name}/publications`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${readFileSync(world().tokenFile, 'utf8').trim()}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify({
+        id: randomUUID(),
+        files: [
+          { role: 'targets', metadata: text(await signMetadata(targets, [release])) },
+          { role: 'repo~robot', metadata: text(await signMetadata(role, [robot])) },
+        ],
+      }),
+    });
+    assert.equal(answer.status, 201, await answer.text());
+    const { keys } = await inventory(person, name);
+    assert.deepEqual(
+      keys.filter(({ managed }) => managed).map(({ uses }) => uses.map((use) => use.role)),
+      [['repo~robot']],
     );
   });
 

@@ -16,10 +16,10 @@ interface Listed extends ProposalSummary {
   readonly overlaps: readonly number[];
 }
 
-function withOverlaps(proposals: readonly ProposalSummary[]): Listed[] {
+function withOverlaps(proposals: readonly ProposalSummary[], open: readonly ProposalSummary[]): Listed[] {
   return proposals.map((one) => {
     const roles = one.state === 'open' ? one.files.map(({ role }) => role) : [];
-    return { ...one, overlaps: rivalsOf(roles, proposals, one.number) };
+    return { ...one, overlaps: rivalsOf(roles, open, one.number) };
   });
 }
 
@@ -34,10 +34,9 @@ export async function list(
   for (const trusted of tenants) {
     const service = await serviceFor(context, trusted, options.service);
     const { tenant } = trusted;
-    const proposals = await (options.all === true
-      ? service.latestProposals(tenant)
-      : service.openProposals(tenant));
-    found.push({ tenant, proposals: withOverlaps(proposals) });
+    const open = await service.openProposals(tenant);
+    const proposals = options.all === true ? await service.latestProposals(tenant) : open;
+    found.push({ tenant, proposals: withOverlaps(proposals, open) });
   }
   const now = context.now();
   const rows = found.flatMap(({ tenant, proposals }) =>
