@@ -1,4 +1,6 @@
 /** Requests and responses of the Mandate service: one source for server, typed client and OpenAPI. */
+export * from './audit.ts';
+export * from './checkpoint.ts';
 export * from './code.ts';
 export * from './endpoint.ts';
 export * from './limits.ts';

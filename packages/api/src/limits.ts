@@ -27,6 +27,12 @@ export const apiLimits = {
   proposalSeconds: 31_622_400,
   /** Proposals in one answer. */
   proposalPage: 256,
+  /** Records of the audit log in one answer, and their bytes together, more only where one record has more. */
+  auditPage: 1_000,
+  auditPageBytes: 4_194_304,
+  /** Checkpoints, and versions of a role, in one answer. */
+  checkpointPage: 100,
+  versionPage: 200,
   /** The label of a token. */
   labelLength: 100,
 } as const;

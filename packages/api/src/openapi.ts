@@ -1,5 +1,6 @@
 /** The OpenAPI 3.1 document of the API, generated from the endpoint table. */
 import { z } from 'zod';
+import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionListSchema } from './audit.ts';
 import { endpoints, type Endpoint } from './endpoint.ts';
 import { problemMediaType, problemSchema } from './problem.ts';
 import {
@@ -30,6 +31,10 @@ const names = new Map<z.ZodType, string>([
   [proposalListSchema, 'ProposalList'],
   [proposalProgressSchema, 'ProposalProgress'],
   [proposalSchema, 'Proposal'],
+  [auditPageSchema, 'AuditPage'],
+  [checkpointListSchema, 'CheckpointList'],
+  [auditKeysSchema, 'AuditKeys'],
+  [roleVersionListSchema, 'RoleVersionList'],
   [createTokenRequestSchema, 'CreateTokenRequest'],
   [createdTokenSchema, 'CreatedToken'],
   [tokenSchema, 'Token'],

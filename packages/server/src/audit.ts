@@ -1,25 +1,89 @@
-/** The audit log of a tenant: each record is chained to the one before it by hash. */
-import { createHash } from 'node:crypto';
+/**
+ * The audit log of a tenant: two chains of records, each record chained to the one before it by hash. Publications have
+ * one, which the tenant's leader alone appends to; everything else has the other, appended to under a lock of its row.
+ */
+import { auditHash } from '@mandate/api';
+import { storedPrincipal, type Principal } from './principal.ts';
+import { appendRecords, lockChain, readWaiting } from './sql/audit.ts';
+import type { Queryable } from './sql/connection.ts';
 import type { NewAudit } from './sql/publication.ts';
 
-/** What the first record is chained to. */
-export const auditStart: Uint8Array = new Uint8Array(32);
+/** In place of a tenant's id: the deployment's own log. */
+export const serviceLogId = 0;
 
-function auditHash(previous: Uint8Array, record: string): Buffer {
-  return createHash('sha256').update(previous).update(record).digest();
+/** A version of a role's file by its digest, `sha256:<hex>`. */
+export interface FileVersion {
+  readonly version: number;
+  readonly digest: string;
+}
+
+/** What a publication does to one role. */
+export interface RoleChange {
+  readonly role: string;
+  /** Absent for the first version. */
+  readonly from?: FileVersion;
+  readonly to: FileVersion;
+}
+
+/** What is recorded, before it has its place in a chain. */
+export interface AuditEvent {
+  readonly action: string;
+  readonly who: Principal;
+  readonly [detail: string]: unknown;
 }
 
 /** @param last the newest entry so far */
 export function chainAudit(
   last: { seq: number; hash: Uint8Array },
-  records: readonly Readonly<Record<string, unknown>>[],
+  records: readonly AuditEvent[],
   atMs: number,
 ): NewAudit[] {
+  return chainTimed(
+    last,
+    records.map((event) => ({ atMs, event })),
+  );
+}
+
+function chainTimed(
+  last: { seq: number; hash: Uint8Array },
+  events: readonly { atMs: number; event: AuditEvent }[],
+): NewAudit[] {
   let { seq, hash } = last;
-  return records.map((content) => {
+  return events.map(({ atMs, event }) => {
     seq += 1;
-    const record = JSON.stringify({ seq, at: new Date(atMs).toISOString(), ...content });
+    const record = JSON.stringify({ seq, at: new Date(atMs).toISOString(), ...event });
     hash = auditHash(hash, record);
     return { seq, atMs, record, hash };
   });
+}
+
+/**
+ * Appends to the second chain of a tenant, after what happened to its proposals and waits to be chained. The last that a
+ * transaction does, for several tenants in the order of their ids: then no two wait for each other.
+ */
+export async function recordEvents(
+  client: Queryable,
+  tenantId: number,
+  events: readonly AuditEvent[],
+  now: number,
+): Promise<void> {
+  const last = await lockChain(client, tenantId);
+  const waiting = tenantId === serviceLogId ? [] : await readWaiting(client, tenantId);
+  const before = waiting.map(({ atMs, action, number, actor, label, detail }) => ({
+    atMs,
+    event: {
+      action: `proposal-${action}`,
+      who: storedPrincipal(actor, label),
+      proposal: number,
+      ...detail,
+    },
+  }));
+  const records = chainTimed(last, [...before, ...events.map((event) => ({ atMs: now, event }))]);
+  if (records.length === 0) return;
+  await appendRecords(
+    client,
+    tenantId,
+    records,
+    waiting.map(({ id }) => id),
+  );
 }

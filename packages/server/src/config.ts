@@ -16,6 +16,10 @@ export interface ServerConfig {
   readonly sealingKeys?: SealingKeys | undefined;
   /** `mdt_<id>_<secret>`, an operator from the start; without it, embedded: generated into the data folder. */
   readonly operatorToken?: string | undefined;
+  /** URI of the key that signs audit checkpoints; without it: one is made and stored sealed. */
+  readonly auditKey?: string | undefined;
+  /** What the URI's backend may ask for, such as `MANDATE_PIN_FILE`. */
+  readonly keyEnvironment?: Environment | undefined;
   readonly production: boolean;
   /** Thumbprints of keys that anyone has: production refuses them. */
   readonly exampleKeys: ReadonlySet<string>;
@@ -43,6 +47,11 @@ export interface ServerConfig {
   readonly groupSize: number;
   /** How often proposals are looked at: what expired, what was overtaken, what is complete and not live yet. */
   readonly proposalSweepMs: number;
+  /** How often checkpoints of the audit logs are signed, where there is something new. */
+  readonly checkpointMs: number;
+  /** How long a file other than a root is kept once it was superseded, and how often that is looked at. */
+  readonly keepSupersededMs: number;
+  readonly pruneMs: number;
   /** How often expiries are looked at, and how long before one the warnings begin. */
   readonly roleExpiryCheckMs: number;
   readonly roleExpiryWarningMs: number;
@@ -72,6 +81,9 @@ export const defaultConfig: ServerConfig = {
   leaseMs: 3_000,
   groupSize: 64,
   proposalSweepMs: 5_000,
+  checkpointMs: minute,
+  keepSupersededMs: 90 * 24 * 60 * minute,
+  pruneMs: 60 * minute,
   roleExpiryCheckMs: 60 * minute,
   roleExpiryWarningMs: 14 * 24 * 60 * minute,
   now: Date.now,
@@ -159,6 +171,8 @@ export function configFrom(environment: Environment): ServerConfig {
     dataFolder: environment['MANDATE_DATA'] || defaultConfig.dataFolder,
     sealingKeys: sealingKeys(environment, 'MANDATE_SEALING_KEY'),
     operatorToken: operatorToken(environment, 'MANDATE_OPERATOR_TOKEN'),
+    auditKey: environment['MANDATE_AUDIT_KEY'] || undefined,
+    keyEnvironment: environment['MANDATE_AUDIT_KEY'] ? environment : undefined,
     production: flag(environment, 'MANDATE_PRODUCTION') ?? defaultConfig.production,
     publicUrl: url(environment, 'MANDATE_PUBLIC_URL', ['http:', 'https:']),
     logLevel: level,
@@ -169,6 +183,9 @@ export function configFrom(environment: Environment): ServerConfig {
       seconds('MANDATE_TIMESTAMP_LIFETIME', 365 * 86_400) ?? defaultConfig.timestampLifetimeMs,
     snapshotLifetimeMs:
       seconds('MANDATE_SNAPSHOT_LIFETIME', 365 * 86_400) ?? defaultConfig.snapshotLifetimeMs,
+    checkpointMs: seconds('MANDATE_CHECKPOINT_INTERVAL', 86_400) ?? defaultConfig.checkpointMs,
+    keepSupersededMs:
+      seconds('MANDATE_KEEP_SUPERSEDED', 100 * 365 * 86_400) ?? defaultConfig.keepSupersededMs,
     requestTimeoutMs: seconds('MANDATE_REQUEST_TIMEOUT', 3_600) ?? defaultConfig.requestTimeoutMs,
     stopTimeoutMs: seconds('MANDATE_STOP_TIMEOUT', 3_600) ?? defaultConfig.stopTimeoutMs,
   };
@@ -184,5 +201,8 @@ export function configFrom(environment: Environment): ServerConfig {
       'at least MANDATE_MAX_AGE, and at most MANDATE_SNAPSHOT_LIFETIME',
     );
   }
+  // A reader may hold a timestamp until it expires, and ask for what it leads to.
+  if (config.keepSupersededMs < config.timestampLifetimeMs)
+    throw wrong('MANDATE_KEEP_SUPERSEDED', 'at least MANDATE_TIMESTAMP_LIFETIME');
   return config;
 }

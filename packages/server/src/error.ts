@@ -10,6 +10,7 @@ export type InternalCode =
   | 'ROLLED_BACK' // the database answered COMMIT with ROLLBACK
   | 'OUTCOME_UNKNOWN' // the connection broke while COMMIT was under way
   | 'PROPOSAL_ENDED' // a proposal ended before the commit that was to put it live
+  | 'AUDIT_BROKEN' // records of the audit log do not lead to where it stands
   | 'STOPPING';
 
 export type ServerCode = ApiCode | InternalCode;

@@ -2,7 +2,16 @@
  * A group: publications of one tenant that share a snapshot and a timestamp. Put together in memory from the queue,
  * in its order; members neither see nor disturb each other.
  */
-import { hexOf, limits, sha256Of, snapshotEntry, type Root, type Targets } from '@mandate/metadata';
+import {
+  digestFromHex,
+  hexOf,
+  limits,
+  sha256Of,
+  snapshotEntry,
+  type Root,
+  type Targets,
+} from '@mandate/metadata';
+import type { RoleChange } from './audit.ts';
 import { standingOf, type Member, type Standing } from './member.ts';
 import type { NewFile, NewTarget } from './sql/publication.ts';
 import { linesOf, type RoleEntry, type TenantHead } from './tenant-head.ts';
@@ -15,6 +24,8 @@ export class Group {
   readonly roles: Map<string, RoleEntry> = new Map();
   readonly delegators: Map<string, string | undefined> = new Map();
   readonly files: NewFile[] = [];
+  /** What each member changes, in the order of the members. */
+  readonly changes: RoleChange[][] = [];
   readonly targets: NewTarget[] = [];
   /** The root after the group; undefined where no member brings one. */
   root: Root | undefined;
@@ -65,10 +76,14 @@ export class Group {
     const { accepted } = member;
     this.members.push(member);
     this.#ids.add(member.id);
-    for (const root of accepted.roots) this.#put('root', root, undefined);
+    const put = (role: string, file: Root | Targets, sha256: string | undefined): RoleEntry =>
+      this.#put(member.id, role, file, sha256, changes);
+    const changes: RoleChange[] = [];
+    this.changes.push(changes);
+    for (const root of accepted.roots) put('root', root, undefined);
     if (accepted.roots.length > 0) this.root = accepted.root;
     for (const { name, file, digest } of accepted.roles) {
-      const entry = this.#put(name, file, hexOf(digest));
+      const entry = put(name, file, hexOf(digest));
       this.#grown += snapshotEntry(name, entry).length + 1;
     }
     for (const role of accepted.removed) this.#delegate(role, undefined);
@@ -87,7 +102,14 @@ export class Group {
     else this.delegators.set(role, delegator);
   }
 
-  #put(role: string, file: Root | Targets, sha256: string | undefined): RoleEntry {
+  #put(
+    publication: string,
+    role: string,
+    file: Root | Targets,
+    sha256: string | undefined,
+    changes: RoleChange[],
+  ): RoleEntry {
+    const before = this.roles.get(role) ?? this.#head?.roles.get(role);
     const { bytes } = file.envelope;
     const entry = {
       version: file.version,
@@ -96,7 +118,17 @@ export class Group {
       expiresMs: file.expires,
     };
     this.roles.set(role, entry);
-    this.files.push({ role, version: file.version, sha256: entry.sha256, expiresMs: file.expires, bytes });
+    const { version, expires: expiresMs } = file;
+    this.files.push({ role, version, sha256: entry.sha256, expiresMs, bytes, publication });
+    changes.push({
+      role,
+      ...(before === undefined ? {} : { from: versionOf(before) }),
+      to: versionOf(entry),
+    });
     return entry;
   }
+}
+
+function versionOf({ version, sha256 }: RoleEntry): RoleChange['to'] {
+  return { version, digest: digestFromHex(sha256) };
 }

@@ -10,10 +10,14 @@ import {
 } from '@mandate/api';
 import { parseTenantPath, tenantSlug, type AcceptedPublication } from '@mandate/metadata';
 import type { SealingKeys } from '@mandate/signing';
+import { keysOf, recordTenant, recordToken } from './access-audit.ts';
+import { recordEvents } from './audit.ts';
+import { createAuditHandlers } from './audit-handler.ts';
 import { readJson } from './body.ts';
 import { hasCode, ServerError } from './error.ts';
 import { publicationOf } from './member.ts';
 import { areUnused, createOnlineKeys, onlineKeysOf } from './online-key.ts';
+import { describe } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
 import type { Database } from './sql/connection.ts';
 import type { ProposalBook } from './proposal-book.ts';
@@ -83,6 +87,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
   }
 
   return {
+    ...createAuditHandlers({ database, readable }),
     ...createProposalHandlers({ database, book: context.book, view: context.view, readable }),
 
     async createTenant({ caller, message }) {
@@ -91,7 +96,9 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       const path = parseTenantPath(request.path);
       const slug = tenantSlug(path);
       const keys = createOnlineKeys(slug, context.sealing);
-      const row = await insertTenant(database, { slug, path, keys, owner: caller.tokenId });
+      const row = await insertTenant(database, { slug, path, keys, owner: caller.tokenId }, (client, id) =>
+        recordTenant(client, id, describe(caller), { path, keys }, context.now()),
+      );
       if (row !== undefined) {
         tokens.forget(caller.tokenId);
         return { status: 201, body: await answerOf(row) };
@@ -143,8 +150,13 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
           `tenant ${tenant.path} has no root yet; its first one names its first keys`,
         );
       const waiting = areUnused(await readOnlineKeys(database, tenant.id), root);
-      if (!waiting)
-        await insertOnlineKeys(database, tenant.id, createOnlineKeys(tenant.slug, context.sealing));
+      if (!waiting) {
+        const keys = createOnlineKeys(tenant.slug, context.sealing);
+        const event = { action: 'online-keys', who: describe(caller), onlineKeys: keysOf(keys) };
+        await insertOnlineKeys(database, tenant.id, keys, (client) =>
+          recordEvents(client, tenant.id, [event], context.now()),
+        );
+      }
       return { status: waiting ? 200 : 201, body: await answerOf(row) };
     },
 
@@ -174,7 +186,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       const { fresh, publication } = await writer.submit({
         ...submission,
         accepted,
-        actor: caller.tokenId,
+        who: describe(caller),
         deadline,
       });
       return { status: fresh ? 201 : 200, body: publication };
@@ -204,13 +216,15 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
         throw new ServerError('FORBIDDEN', 'a tenant owner makes tokens for a tenant: name it in grants');
       }
       const expiresInSeconds = request.expiresInSeconds;
-      const created = await createToken(database, {
+      const now = context.now();
+      const wish = {
         label: request.label,
         operator: request.operator ?? false,
-        createdBy: caller.tokenId,
-        expiresMs: expiresInSeconds === undefined ? undefined : context.now() + expiresInSeconds * 1000,
+        createdBy: caller,
+        expiresMs: expiresInSeconds === undefined ? undefined : now + expiresInSeconds * 1000,
         grants,
-      });
+      };
+      const created = await createToken(database, wish, now);
       return { status: 201, body: created };
     },
 
@@ -219,7 +233,10 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
     async deleteToken({ caller, parameters }) {
       const id = parameters['id'] ?? '';
       if (!caller.operator && id !== caller.tokenId) throw notFound('token');
-      if (!(await deleteToken(database, id))) throw notFound('token');
+      const deleted = await deleteToken(database, id, (client, token) =>
+        recordToken(client, 'token-delete', describe(caller), token, context.now()),
+      );
+      if (!deleted) throw notFound('token');
       tokens.forget(id);
       return { status: 204 };
     },

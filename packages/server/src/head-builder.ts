@@ -1,6 +1,7 @@
 /** The next head of a tenant with everything that goes live with it: signed, and not yet stored. */
-import type { Root } from '@mandate/metadata';
-import { auditStart, chainAudit } from './audit.ts';
+import { digestFromHex, type AcceptedPublication, type KeyId, type Root } from '@mandate/metadata';
+import { auditStart } from '@mandate/api';
+import { chainAudit } from './audit.ts';
 import { ServerError } from './error.ts';
 import { keysNamedIn } from './example-key.ts';
 import type { Group } from './group.ts';
@@ -69,12 +70,15 @@ export async function buildHead(
     { seq: before?.auditSeq ?? 0, hash: before?.auditHash ?? auditStart },
     group.members.map((member, i) => ({
       action: 'publish',
-      actor: member.actor,
+      who: member.who,
       publication: member.id,
       ...(member.proposal === undefined ? {} : { proposal: member.proposal }),
-      digest: Buffer.from(member.digest).toString('hex'),
-      versions: publications[i]?.versions,
-      snapshot: named.version,
+      submitted: digestFromHex(Buffer.from(member.digest).toString('hex')),
+      changes: group.changes[i] ?? [],
+      ...(member.accepted.removed.length === 0 ? {} : { removed: member.accepted.removed }),
+      signedBy: signersOf(member.accepted),
+      ...onlineKeysOf(member.accepted),
+      snapshot: { version: named.version, digest: digestFromHex(named.sha256) },
       timestamp: timestamp.version,
     })),
     now,
@@ -111,6 +115,21 @@ export async function buildHead(
     audit,
   };
   return { next, snapshot };
+}
+
+/** The key ids of all signatures that the files came with. */
+function signersOf({ roots, roles }: AcceptedPublication): KeyId[] {
+  const found = new Set<KeyId>();
+  for (const { envelope } of [...roots, ...roles.map(({ file }) => file)])
+    for (const { keyId } of envelope.signatures) found.add(keyId);
+  return [...found].sort();
+}
+
+/** The keys for snapshot and timestamp that a new root names. */
+function onlineKeysOf({ roots, root }: AcceptedPublication): object {
+  if (roots.length === 0) return {};
+  const { snapshot, timestamp } = root.roles;
+  return { onlineKeys: { snapshot: [...snapshot.keys.keys()], timestamp: [...timestamp.keys.keys()] } };
 }
 
 /** Thumbprints of keys that these files name and the versions before them did not. An id belongs to one key. */

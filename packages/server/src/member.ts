@@ -2,6 +2,7 @@
 import type { Publication } from '@mandate/api';
 import type { AcceptedPublication, SubmittedFile } from '@mandate/metadata';
 import { ServerError } from './error.ts';
+import type { Principal } from './principal.ts';
 import type { NewTarget, PublicationRow } from './sql/publication.ts';
 import type { TenantHead } from './tenant-head.ts';
 
@@ -15,8 +16,8 @@ export interface Member {
   readonly id: string;
   /** SHA-256 over everything that was submitted. */
   readonly digest: Uint8Array;
-  /** Token id, for the audit. */
-  readonly actor: string;
+  /** For the audit. */
+  readonly who: Principal;
   /** Number of the proposal that this is the end of. */
   readonly proposal?: number;
   readonly files: readonly SubmittedFile[];

@@ -65,6 +65,7 @@ const outside = {
   ROLLED_BACK: 'UNAVAILABLE',
   OUTCOME_UNKNOWN: 'UNAVAILABLE',
   PROPOSAL_ENDED: 'CONFLICT',
+  AUDIT_BROKEN: 'INTERNAL',
   STOPPING: 'UNAVAILABLE',
 } as const satisfies Record<InternalCode, ApiCode>;
 

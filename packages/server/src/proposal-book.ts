@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { apiLimits, type CreateProposalRequest, type ProposalSignature } from '@mandate/api';
 import { hexOf, proposalDigest, type AcceptedPublication } from '@mandate/metadata';
+import { recordEvents } from './audit.ts';
 import { hasCode, ServerError } from './error.ts';
 import { noProposal, tooLate } from './proposal-answer.ts';
 import { isComplete } from './proposal-count.ts';
@@ -122,6 +123,7 @@ export class ProposalBook {
         await supersede(client, tenant.id, request.supersedes, number, actor, now);
       }
       const complete = await this.#add(client, tenant.id, number, planned, signatures, actor.tokenId, now);
+      await recordEvents(client, tenant.id, [], now);
       return { number, fresh: joined.length === 0, complete };
     });
     if (made.fresh) this.#context.plans.put(tenant, made.number, content, planned);
@@ -155,7 +157,9 @@ export class ProposalBook {
       const row = await lockProposal(client, tenant.id, number);
       if (row?.state !== 'open') return undefined;
       if (row.completeMs === null && row.expiresMs <= now) return undefined;
-      return this.#add(client, tenant.id, number, plan.planned, signatures, tokenId, now);
+      const complete = await this.#add(client, tenant.id, number, plan.planned, signatures, tokenId, now);
+      await recordEvents(client, tenant.id, [], now);
+      return complete;
     });
     if (complete === undefined) {
       await expireProposals(database, tenant.id, rules.now());
@@ -181,6 +185,7 @@ export class ProposalBook {
       if (row.state !== 'open' || row.completeMs !== null) return false;
       const ending = { state: 'withdrawn', actor: actor.tokenId, reason } as const;
       await endProposal(client, tenant.id, number, ending, rules.now());
+      await recordEvents(client, tenant.id, [], rules.now());
       return true;
     });
     if (!done) throw tooLate(await this.#row(tenant.id, number));

@@ -5,6 +5,7 @@
 import { assembleProposal, MetadataError } from '@mandate/metadata';
 import { hasCode, ServerError } from './error.ts';
 import { currentVersions } from './member.ts';
+import { storedPrincipal } from './principal.ts';
 import { signedOf } from './proposal-answer.ts';
 import { collectedFor, isComplete } from './proposal-count.ts';
 import type { ProposalPlan, ProposalPlans } from './proposal-plan.ts';
@@ -125,7 +126,7 @@ export class ProposalPublisher {
       await writer.submit({
         ...submission,
         accepted,
-        actor: row.createdBy,
+        who: storedPrincipal(row.createdBy),
         proposal: number,
         deadline: rules.now() + this.#context.publicationTimeoutMs,
       });

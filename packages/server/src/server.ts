@@ -3,8 +3,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { problemMediaType } from '@mandate/api';
+import { defaultKeyFolder, openSigner, passphraseFrom, type Signer } from '@mandate/signing';
 import { createApp } from './app.ts';
 import { answerClientErrors } from './client-error.ts';
+import { AuditKey } from './audit-key.ts';
+import { Checkpointer } from './checkpointer.ts';
 import type { ServerConfig } from './config.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { ServerError } from './error.ts';
@@ -12,6 +15,7 @@ import { exampleKeyIds, requireNoExampleKeyInUse } from './example-key.ts';
 import { createHandlers } from './handler.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { Pruner } from './pruner.ts';
 import { problemOf } from './problem.ts';
 import { ProposalBook } from './proposal-book.ts';
 import { ProposalPlans } from './proposal-plan.ts';
@@ -98,11 +102,12 @@ async function run(
     const keys = await resealOnlineKeys(database, sealing);
     log.info({ keys }, 'online keys sealed with the current sealing key');
   }
-  if (config.operatorToken !== undefined) await ensureOperator(database, config.operatorToken);
-  const first = folder && (await createFirstOperator(database));
+  if (config.operatorToken !== undefined) await ensureOperator(database, config.operatorToken, config.now());
+  const first = folder && (await createFirstOperator(database, config.now()));
   const operatorTokenFile = first && folder?.writeSecret('operator.token', first.token);
 
   const { now } = config;
+  const auditKey = new AuditKey(database, sealing, heldAuditKey(config));
   const files = new RoleFiles(database, config.cacheBytes);
   const trouble = (kind: string, error: unknown): void => {
     metrics.trouble(kind);
@@ -179,6 +184,21 @@ async function run(
       log.warn({ tenant: slug, role, expires: new Date(expiresMs).toISOString() }, 'a role expires soon'),
     onTrouble: (error) => trouble('expiry', error),
   });
+  const checkpointer = new Checkpointer({
+    database,
+    key: auditKey,
+    everyMs: config.checkpointMs,
+    now,
+    onTrouble: (error) => trouble('audit', error),
+  });
+  const pruner = new Pruner({
+    database,
+    everyMs: config.pruneMs,
+    keepMs: config.keepSupersededMs,
+    now,
+    onPruned: (tenantId, role, version) => store.drop(tenantId, role, version),
+    onTrouble: (error) => trouble('pruning', error),
+  });
   let stopping = false;
   const app = createApp({
     handlers: createHandlers({
@@ -231,6 +251,8 @@ async function run(
   void renewal.run();
   void sweeper.run();
   void expiry.run();
+  void checkpointer.run();
+  void pruner.run();
   const { port } = server.address() as AddressInfo;
   const url =
     config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
@@ -244,9 +266,12 @@ async function run(
       stopping = true;
       await renewal.stop();
       await expiry.stop();
+      await checkpointer.stop();
+      await pruner.stop();
       await stop(server, config.stopTimeoutMs);
       const idle = sweeper.stop().then(() => registry.idle());
       await Promise.race([idle, sleep(config.stopTimeoutMs, undefined, { ref: false })]);
+      await auditKey.close();
       store.close();
       metrics.close();
       await database.close();
@@ -254,6 +279,13 @@ async function run(
       log.info('stopped');
     },
   };
+}
+
+/** The signer that the configuration names for checkpoints. */
+function heldAuditKey({ auditKey, keyEnvironment = {} }: ServerConfig): (() => Promise<Signer>) | undefined {
+  if (auditKey === undefined) return undefined;
+  const keyFolder = defaultKeyFolder(keyEnvironment);
+  return () => openSigner(auditKey, { keyFolder, passphrase: passphraseFrom(keyEnvironment) });
 }
 
 function refuse(response: ServerResponse, error: unknown): void {

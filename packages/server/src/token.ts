@@ -2,8 +2,11 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { CreatedToken, GrantLevel, Token } from '@mandate/api';
 import { LRUCache } from 'lru-cache';
+import { recordToken } from './access-audit.ts';
+import { recordEvents, serviceLogId } from './audit.ts';
 import { ServerError } from './error.ts';
-import type { Database } from './sql/connection.ts';
+import { describe, theService } from './principal.ts';
+import { transaction, type Database } from './sql/connection.ts';
 import { anyOperator, findToken, insertToken, upsertOperator, type TokenRow } from './sql/token.ts';
 
 const form = /^mdt_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
@@ -36,7 +39,8 @@ export function mayRead(caller: Caller, tenantId: number): boolean {
 export interface TokenWish {
   readonly label: string;
   readonly operator: boolean;
-  readonly createdBy: string | undefined;
+  /** Undefined: the service itself. */
+  readonly createdBy: Caller | undefined;
   readonly expiresMs: number | undefined;
   readonly grants: readonly { tenantId: number; tenant: string; level: GrantLevel }[];
 }
@@ -49,10 +53,13 @@ function hashOf(secret: string): Buffer {
 const noHash = hashOf('');
 
 /** Stores a new token; the answer holds its secret, this once. */
-export async function createToken(database: Database, wish: TokenWish): Promise<CreatedToken> {
+export async function createToken(database: Database, wish: TokenWish, now: number): Promise<CreatedToken> {
   const id = randomBytes(8).toString('hex');
   const secret = randomBytes(32).toString('base64url');
-  await insertToken(database, { ...wish, id, hash: hashOf(secret) });
+  const { createdBy } = wish;
+  const token = { ...wish, id, hash: hashOf(secret), createdBy: createdBy?.tokenId };
+  const who = createdBy === undefined ? theService : describe(createdBy);
+  await insertToken(database, token, (client) => recordToken(client, 'token-create', who, token, now));
   return {
     id,
     label: wish.label,
@@ -64,23 +71,27 @@ export async function createToken(database: Database, wish: TokenWish): Promise<
 }
 
 /** Undefined where there is an operator already. */
-export async function createFirstOperator(database: Database): Promise<CreatedToken | undefined> {
+export async function createFirstOperator(
+  database: Database,
+  now: number,
+): Promise<CreatedToken | undefined> {
   if (await anyOperator(database)) return undefined;
-  return createToken(database, {
-    label: 'first operator',
-    operator: true,
-    createdBy: undefined,
-    expiresMs: undefined,
-    grants: [],
-  });
+  const label = 'first operator';
+  const wish = { label, operator: true, createdBy: undefined, expiresMs: undefined, grants: [] };
+  return createToken(database, wish, now);
 }
 
 /** Makes sure that a token from the configuration is an operator. */
-export async function ensureOperator(database: Database, token: string): Promise<void> {
+export async function ensureOperator(database: Database, token: string, now: number): Promise<void> {
   const [, id, secret] = form.exec(token) ?? [];
   if (id === undefined || secret === undefined)
     throw new ServerError('CONFIGURATION', 'an operator token is mdt_...');
-  await upsertOperator(database, id, hashOf(secret), 'configured operator');
+  const label = 'configured operator';
+  await transaction(database, async (client) => {
+    if (!(await upsertOperator(client, id, hashOf(secret), label))) return;
+    const event = { action: 'operator-configure', who: theService, token: { id, label, operator: true } };
+    await recordEvents(client, serviceLogId, [event], now);
+  });
 }
 
 /** A token as the API shows it, without its secret. */

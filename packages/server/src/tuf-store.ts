@@ -108,6 +108,11 @@ export class TufStore {
     this.#files.set(`${tenantId}/${version}.${role}`, new ServedFile(bytes, sha256, json, immutable));
   }
 
+  /** The file is kept no more. */
+  drop(tenantId: number, role: string, version: number): void {
+    this.#files.delete(`${tenantId}/${version}.${role}`);
+  }
+
   cached(tenantId: number, role: string, version: number): ServedFile | undefined {
     return this.#files.get(`${tenantId}/${version}.${role}`);
   }

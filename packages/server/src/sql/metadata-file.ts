@@ -64,6 +64,36 @@ export async function readRolesSince(
   return rows;
 }
 
+export interface VersionRow {
+  readonly version: number;
+  readonly serial: number;
+  readonly atMs: number;
+  readonly sha256: Buffer;
+  readonly kept: boolean;
+  readonly publication: string | null;
+  readonly proposal: number | null;
+}
+
+/** Newest first. @param before a version: those below it */
+export async function readVersions(
+  client: Queryable,
+  tenantId: number,
+  role: string,
+  before: number | undefined,
+  limit: number,
+): Promise<VersionRow[]> {
+  const { rows } = await client.query<VersionRow>({
+    name: 'role-versions',
+    text: `SELECT m.version, m.serial, m.at_ms AS "atMs", m.sha256, m.bytes IS NOT NULL AS kept,
+             m.publication_id AS publication, p.number AS proposal
+           FROM metadata_file m LEFT JOIN proposal p ON p.publication_id = m.publication_id
+           WHERE m.tenant_id = $1 AND m.role = $2 AND ($3::bigint IS NULL OR m.version < $3)
+           ORDER BY m.version DESC LIMIT $4`,
+    values: [tenantId, role, before ?? null, limit],
+  });
+  return rows;
+}
+
 /** Who delegates to each role, from after the head `after` up to the head `upTo`, oldest first. */
 export async function readDelegators(
   client: Queryable,

@@ -8,6 +8,8 @@ export interface NewFile {
   readonly sha256: string;
   readonly expiresMs: number;
   readonly bytes: Uint8Array;
+  /** The publication that brought it. */
+  readonly publication: string;
 }
 
 export interface NewTarget {
@@ -67,11 +69,12 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
   await client.query({
     name: 'head-insert',
     text: `WITH files AS (
-        INSERT INTO metadata_file (tenant_id, role, version, serial, length, sha256, expires_ms, bytes)
+        INSERT INTO metadata_file (tenant_id, role, version, serial, length, sha256, expires_ms, bytes, at_ms,
+          publication_id)
         SELECT $1, f.role, f.version, $2, f.length, decode(f.sha256, 'hex'), f.expires_ms,
-               substring($13::bytea FROM f.start FOR f.length)
-        FROM unnest($14::text[], $15::bigint[], $16::int[], $17::int[], $18::text[], $19::bigint[])
-          AS f (role, version, start, length, sha256, expires_ms)
+               substring($13::bytea FROM f.start FOR f.length), $8, f.publication_id
+        FROM unnest($14::text[], $15::bigint[], $16::int[], $17::int[], $18::text[], $19::bigint[], $31::uuid[])
+          AS f (role, version, start, length, sha256, expires_ms, publication_id)
       ), snapshot AS (
         INSERT INTO snapshot_file (tenant_id, version, serial, length, sha256, opening, closing)
         SELECT $1, $4, $2, $21, decode($20, 'hex'), $22, $23 WHERE $20::text IS NOT NULL
@@ -122,6 +125,7 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
       audit.map((entry) => entry.atMs),
       audit.map((entry) => entry.record),
       audit.map((entry) => Buffer.from(entry.hash).toString('hex')),
+      files.map((file) => file.publication),
     ],
   });
 }

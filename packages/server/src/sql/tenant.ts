@@ -22,6 +22,8 @@ export interface OnlineKeyRow {
 export async function insertTenant(
   database: Database,
   tenant: { slug: string; path: string; keys: readonly OnlineKeyRow[]; owner: string | undefined },
+  /** The last of the same transaction. */
+  record: (client: Queryable, tenantId: number) => Promise<void>,
 ): Promise<TenantRow | undefined> {
   return transaction(database, async (client) => {
     const { rows } = await client.query<TenantRow>({
@@ -39,6 +41,7 @@ export async function insertTenant(
         values: [tenant.owner, row.id],
       });
     }
+    await record(client, row.id);
     return row;
   });
 }
@@ -73,8 +76,12 @@ export async function insertOnlineKeys(
   database: Database,
   tenantId: number,
   keys: readonly OnlineKeyRow[],
+  record: (client: Queryable) => Promise<void>,
 ): Promise<void> {
-  await transaction(database, (client) => insertKeys(client, tenantId, keys));
+  await transaction(database, async (client) => {
+    await insertKeys(client, tenantId, keys);
+    await record(client);
+  });
 }
 
 async function insertKeys(client: Queryable, tenantId: number, keys: readonly OnlineKeyRow[]): Promise<void> {

@@ -34,7 +34,12 @@ export async function findToken(client: Queryable, id: string): Promise<TokenRow
   return rows[0];
 }
 
-export async function insertToken(database: Database, token: NewToken): Promise<void> {
+/** @param record the last of the same transaction */
+export async function insertToken(
+  database: Database,
+  token: NewToken,
+  record: (client: Queryable) => Promise<void>,
+): Promise<void> {
   await transaction(database, async (client) => {
     await client.query({
       text: `INSERT INTO api_token (id, hash, label, operator, created_by, expires_ms)
@@ -57,29 +62,42 @@ export async function insertToken(database: Database, token: NewToken): Promise<
         token.grants.map((grant) => grant.level),
       ],
     });
+    await record(client);
   });
 }
 
+/** Returns whether it was another before, or none. */
 export async function upsertOperator(
   client: Queryable,
   id: string,
   hash: Uint8Array,
   label: string,
-): Promise<void> {
-  await client.query({
-    text: `INSERT INTO api_token (id, hash, label, operator) VALUES ($1, $2, $3, true)
-           ON CONFLICT (id) DO UPDATE SET hash = $2, operator = true, expires_ms = NULL`,
+): Promise<boolean> {
+  const { rowCount } = await client.query({
+    text: `INSERT INTO api_token AS t (id, hash, label, operator) VALUES ($1, $2, $3, true)
+           ON CONFLICT (id) DO UPDATE SET hash = $2, operator = true, expires_ms = NULL
+           WHERE t.hash <> $2 OR NOT t.operator OR t.expires_ms IS NOT NULL`,
     values: [id, hash, label],
   });
+  return rowCount === 1;
 }
 
 const idForm = /^[0-9a-f]{16}$/;
 
-/** Whether there was one. */
-export async function deleteToken(client: Queryable, id: string): Promise<boolean> {
+/** Whether there was one. @param record the last of the same transaction */
+export async function deleteToken(
+  database: Database,
+  id: string,
+  record: (client: Queryable, token: TokenRow) => Promise<void>,
+): Promise<boolean> {
   if (!idForm.test(id)) return false;
-  const { rowCount } = await client.query({ text: 'DELETE FROM api_token WHERE id = $1', values: [id] });
-  return rowCount === 1;
+  return transaction(database, async (client) => {
+    const token = await findToken(client, id);
+    const { rowCount } = await client.query({ text: 'DELETE FROM api_token WHERE id = $1', values: [id] });
+    if (token === undefined || rowCount !== 1) return false;
+    await record(client, token);
+    return true;
+  });
 }
 
 export async function anyOperator(client: Queryable): Promise<boolean> {

@@ -1,0 +1,56 @@
+/** Audit records of who was let in: in the deployment's own log, and in that of each tenant what concerns it. */
+import type { GrantLevel } from '@mandate/api';
+import { recordEvents, serviceLogId } from './audit.ts';
+import type { Principal } from './principal.ts';
+import type { Queryable } from './sql/connection.ts';
+
+export interface RecordedToken {
+  readonly id: string;
+  readonly label: string;
+  readonly operator: boolean;
+  readonly expiresMs: number | null | undefined;
+  readonly grants: readonly {
+    readonly tenantId: number;
+    readonly tenant: string;
+    readonly level: GrantLevel;
+  }[];
+}
+
+/** A tenant's record names no other tenant. */
+export async function recordToken(
+  client: Queryable,
+  action: 'token-create' | 'token-delete',
+  who: Principal,
+  { grants, expiresMs, ...token }: RecordedToken,
+  now: number,
+): Promise<void> {
+  const told = {
+    id: token.id,
+    label: token.label,
+    operator: token.operator,
+    ...(expiresMs === null || expiresMs === undefined ? {} : { expires: new Date(expiresMs).toISOString() }),
+  };
+  const all = grants.map(({ tenant, level }) => ({ tenant, level }));
+  await recordEvents(client, serviceLogId, [{ action, who, token: told, grants: all }], now);
+  for (const { tenantId, level } of [...grants].sort((a, b) => a.tenantId - b.tenantId))
+    await recordEvents(client, tenantId, [{ action, who, token: told, level }], now);
+}
+
+/** The first record of a tenant. */
+export async function recordTenant(
+  client: Queryable,
+  tenantId: number,
+  who: Principal,
+  tenant: { readonly path: string; readonly keys: readonly { purpose: string; keyId: string }[] },
+  now: number,
+): Promise<void> {
+  const { path } = tenant;
+  await recordEvents(client, serviceLogId, [{ action: 'tenant-create', who, tenant: path }], now);
+  const event = { action: 'tenant-create', who, tenant: path, onlineKeys: keysOf(tenant.keys), owner: who };
+  await recordEvents(client, tenantId, [event], now);
+}
+
+/** Key ids by purpose. */
+export function keysOf(keys: readonly { purpose: string; keyId: string }[]): Record<string, string> {
+  return Object.fromEntries(keys.map(({ purpose, keyId }) => [purpose, keyId]));
+}
