@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { contextFrom, run, type Context, type Terminal } from '@mandate/cli';
-import { defaultConfig, startServer, type RunningServer } from '@mandate/server';
+import { defaultConfig, startServer, type RunningServer, type ServerConfig } from '@mandate/server';
 
 /** What a command did. */
 export interface Ran {
@@ -118,9 +118,10 @@ export class World {
     this.#server = server;
   }
 
-  static async start(): Promise<World> {
+  /** @param settings beside those of every test */
+  static async start(settings: Partial<ServerConfig> = {}): Promise<World> {
     const dataFolder = mkdtempSync(join(tmpdir(), 'mandate-cli-service-'));
-    const config = { ...defaultConfig, port: 0, dataFolder, logLevel: 'silent' as const };
+    const config = { ...defaultConfig, port: 0, dataFolder, logLevel: 'silent' as const, ...settings };
     return new World(dataFolder, await startServer(config));
   }
 
@@ -163,10 +164,10 @@ export class World {
 }
 
 /** A world for the tests of one `describe`. */
-export function useWorld(): () => World {
+export function useWorld(settings: Partial<ServerConfig> = {}): () => World {
   let world: World | undefined;
   before(async () => {
-    world = await World.start();
+    world = await World.start(settings);
   });
   after(() => world?.stop());
   return () => world as World;

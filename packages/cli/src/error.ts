@@ -12,6 +12,7 @@ export type CliErrorCode =
   | 'NO_KEY' // the keys of the role are not here
   | 'NOT_CONFIRMED' // a person said no
   | 'NO_CHANGE' // what was asked for is already so
+  | 'NO_AUDIT_KEY' // no key is pinned that signs checkpoints of an audit log
   | 'CONFLICT' // other signers were faster, again and again
   | 'BELOW_THRESHOLD' // too few keys would be left
   | 'OVERTAKEN' // a proposal that builds on what is no longer current

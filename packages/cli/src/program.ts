@@ -32,6 +32,8 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   proposal: () => import('./command/proposal.ts'),
   root: () => import('./command/root.ts'),
   revoke: () => import('./command/revoke.ts'),
+  audit: () => import('./command/audit.ts'),
+  history: () => import('./command/history.ts'),
   status: () => import('./command/status.ts'),
 };
 

@@ -1,13 +1,21 @@
 /** The service's write interface as one person or program uses it: requests out, parsed answers or coded errors back. */
 import {
+  auditKeysSchema,
+  auditPageSchema,
+  checkpointListSchema,
   problemSchema,
   proposalListSchema,
   proposalProgressSchema,
   proposalSchema,
   publicationSchema,
+  roleVersionListSchema,
   tenantListSchema,
   tenantSchema,
   tokenSchema,
+  type AuditChain,
+  type AuditKeys,
+  type AuditPage,
+  type CheckpointList,
   type CreateProposalRequest,
   type OnlineKeys,
   type Problem,
@@ -17,6 +25,7 @@ import {
   type ProposalSummary,
   type Publication,
   type PublicationRequest,
+  type RoleVersionList,
   type Tenant,
   type TenantList,
   type Token,
@@ -135,6 +144,33 @@ export class Service {
   withdraw(tenant: TenantPath, number: number, message: string | undefined): Promise<ProposalProgress> {
     const path = `${proposalsPath(tenant)}/${number}/withdraw`;
     return this.#call('POST', path, proposalProgressSchema, message === undefined ? {} : { message });
+  }
+
+  /** @param slug of a tenant, or `@service` */
+  auditRecords(slug: string, chain: AuditChain, after: number): Promise<AuditPage> {
+    const path = `/v1/tenants/${encodeURIComponent(slug)}/audit?chain=${chain}&after=${after}`;
+    return this.#call('GET', path, auditPageSchema);
+  }
+
+  /** The newest checkpoints. */
+  checkpoints(slug: string): Promise<CheckpointList> {
+    return this.#call(
+      'GET',
+      `/v1/tenants/${encodeURIComponent(slug)}/audit/checkpoints`,
+      checkpointListSchema,
+    );
+  }
+
+  auditKeys(): Promise<AuditKeys> {
+    return this.#call('GET', '/v1/audit/keys', auditKeysSchema);
+  }
+
+  /** Newest first. @param before a version: those below it */
+  roleVersions(tenant: TenantPath, role: string, before: number | undefined): Promise<RoleVersionList> {
+    const slug = encodeURIComponent(tenantSlug(tenant));
+    const query = before === undefined ? '' : `?before=${before}`;
+    const path = `/v1/tenants/${slug}/roles/${encodeURIComponent(role)}/versions${query}`;
+    return this.#call('GET', path, roleVersionListSchema);
   }
 
   async #call<T>(method: 'GET' | 'POST', path: string, schema: Schema<T>, body?: object): Promise<T> {

@@ -12,7 +12,7 @@ import type { NewAudit } from './sql/publication.ts';
 export const serviceLogId = 0;
 
 /** A version of a role's file by its digest, `sha256:<hex>`. */
-export interface FileVersion {
+interface FileVersion {
   readonly version: number;
   readonly digest: string;
 }
