@@ -1,5 +1,8 @@
 /** The audit log: every write is in it, chained; checkpoints are signed; superseded files lose their bytes in time. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   auditHash,
@@ -14,7 +17,16 @@ import {
   type RoleVersionList,
   type Token,
 } from '@mandate/api';
-import { keyIdOf, nextRoot, parsePublicKey, parseRoot, sha256Of, type JsonValue } from '@mandate/metadata';
+import {
+  keyIdOf,
+  nextRoot,
+  parsePublicKey,
+  parseRoot,
+  sha256Of,
+  type JsonValue,
+  type KeyId,
+} from '@mandate/metadata';
+import { fixedPassphrase, generateKey } from '@mandate/signing';
 import { withDatabase } from './database.ts';
 import { newSigner, publication, signed } from './owner.ts';
 import { filesOf, holders, keysOf, Proposals, Team } from './proposer.ts';
@@ -85,7 +97,10 @@ describeService(
       const { body } = await operator.publish(slug, request);
       const [begin, record] = await chainOf(operator, slug, 'publications');
       assert.deepEqual(
-        (begin?.['changes'] as { role: string; from?: unknown }[]).map(({ role, from }) => [role, from]),
+        ((begin?.['changes'] ?? []) as { role: string; from?: unknown }[]).map(({ role, from }) => [
+          role,
+          from,
+        ]),
         ['root', 'targets', 'reserved', 'org'].map((role) => [role, undefined]),
       );
       assert.equal(begin?.['publication'], first.id);
@@ -261,9 +276,18 @@ describeService(
       const text = await signed(root, team.of('root').signers);
       assert.equal((await operator.publish(team.slug, publication({ root: text }))).status, 201);
       const record = (await chainOf(operator, team.slug, 'publications')).at(-1);
-      const [change] = record?.['changes'] as { role: string; from: { version: number }; to: unknown }[];
-      assert.deepEqual([change?.role, change?.from.version], ['root', 1]);
-      assert.deepEqual(change?.to, { version: 2, digest: sha256Of(text) });
+      const first = sha256Of(await servedFile(operator.url, team.slug, '1.root.json'));
+      assert.deepEqual(record?.['changes'], [
+        {
+          role: 'root',
+          from: { version: 1, digest: first },
+          to: { version: 2, digest: sha256Of(text) },
+        },
+      ]);
+      assert.deepEqual(record?.['onlineKeys'], {
+        snapshot: [team.online.snapshot.keyId],
+        timestamp: [team.online.timestamp.keyId],
+      });
     });
   },
   { checkpointMs: 50 },
@@ -358,6 +382,55 @@ for (const backend of backends) {
     });
   });
 }
+
+describe('audit key', () => {
+  it('may be held outside the service; those before it stay listed for what they signed', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mandate-audit-key-'));
+    const [embedded] = backends;
+    const database = await embedded?.database();
+    if (database === undefined) throw new Error('no database');
+    const keyFolder = join(folder, 'keys');
+    await generateKey({
+      keyFolder,
+      name: 'audit',
+      algorithm: 'ecdsa-p256',
+      passphrase: fixedPassphrase('for tests'),
+      now: Date.now(),
+    });
+    const newest = async ({ operator }: Service): Promise<[signer: string | undefined, listed: string[]]> => {
+      const { keys } = (await operator.call<AuditKeys>('GET', '/v1/audit/keys')).body;
+      const known = new Map(
+        keys.map(({ keyId, key }) => [keyId as KeyId, parsePublicKey(key as JsonValue)] as const),
+      );
+      const [checkpoint] = await checkpointsOf(operator, '@service');
+      assert.ok(checkpoint === undefined || openCheckpoint(checkpoint, known) !== undefined);
+      return [checkpoint?.signatures[0]?.keyid, keys.map(({ keyId }) => keyId)];
+    };
+    try {
+      let service = await startService({ ...database.config, checkpointMs: 30 });
+      const made = await until(async () => (await newest(service))[0]);
+      await service.server.close();
+      const config = { ...service.config, port: 0 };
+      const keyEnvironment = { MANDATE_CONFIG: folder, MANDATE_PASSPHRASE: 'for tests' };
+      service = await startService({ ...config, auditKey: 'file:audit', keyEnvironment });
+      await service.operator.with([], true);
+      const held = await until(async () => {
+        const [signer, listed] = await newest(service);
+        return signer === made ? undefined : [signer, listed];
+      });
+      assert.deepEqual(held[1], [held[0], made]);
+      await service.server.close();
+      service = await startService(config);
+      await service.operator.with([], true);
+      await until(async () => ((await newest(service))[0] === made ? true : undefined));
+      assert.deepEqual((await newest(service))[1], [made, held[0]]);
+      await service.server.close();
+    } finally {
+      await database.drop();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
 
 describe('audit log of two processes, PostgreSQL', () => {
   it('has one chain', async function () {
