@@ -1,10 +1,13 @@
 /** `mandate audit verify` against somebody who has the database, and against the service itself. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { auditHash, auditStart, type CheckpointList } from '@mandate/api';
+import { limits, parseEnvelope } from '@mandate/metadata';
 import { withDatabase, type Query } from '../server/database.ts';
-import { backends, startService, type Service } from '../server/service.ts';
+import { newSigner, signed } from '../server/owner.ts';
+import { backends, servedFile, startService, type Service } from '../server/service.ts';
 import { Person } from './world.ts';
 
 interface Report {
@@ -256,6 +259,43 @@ for (const backend of backends) {
         }
       });
     }
+
+    if (backend.shared)
+      it('has history call a file that its keys did not sign known by the log only, and take no other bytes', async () => {
+        const { url } = service.server;
+        const real = parseEnvelope(await servedFile(url, 'acme', '2.org.json'), limits.roleBytes).signed;
+        const entry = { hashes: { sha256: '0'.repeat(64) }, length: 1 };
+        const content = { ...real, targets: { 'app/v1': entry } };
+        const forged = Buffer.from(await signed(content, [newSigner('mallory')]));
+        const put = (bytes: Buffer, sha256: Buffer) =>
+          tamper(
+            (query) =>
+              query(
+                `UPDATE metadata_file SET bytes = $1, sha256 = $2
+                 WHERE tenant_id = ${tenantId} AND role = 'org' AND version = 2`,
+                [bytes, sha256],
+              ),
+            true,
+          );
+        const before = await servedFile(url, 'acme', '2.org.json');
+        const digestOf = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+        await put(forged, digestOf(forged));
+        const { lines } = await alice.json<{ lines: { digest: string; proof: string; keys: unknown[] }[] }>(
+          'history',
+          'acme',
+          'app:v1',
+        );
+        assert.deepEqual(
+          lines.map(({ proof, keys }) => [proof, keys.length]),
+          [
+            ['signature', 1],
+            ['log', 0],
+          ],
+        );
+        await put(forged, digestOf(before));
+        await alice.fails('BAD_ANSWER', 'history', 'acme', 'app:v1');
+        await put(before, digestOf(before));
+      });
 
     it('finds that the service signed two histories, by what was saved here or elsewhere', async () => {
       const saved = alice.path('checkpoint.json');
