@@ -7,6 +7,8 @@ export const serviceCodes = [
   'UNAUTHENTICATED', // no token, or one that is not known
   'NOT_FOUND', // not there, or not yours: one answer for both
   'METHOD_NOT_ALLOWED',
+  'CURSOR_GONE', // the events behind a cursor are no longer kept, or it is of another feed
+  'RATE_LIMITED', // too many at a time by one token
   'TOO_LARGE', // the body or a header is over the limit
   'UNSUPPORTED_MEDIA_TYPE',
   'TIMEOUT', // the request took too long to arrive

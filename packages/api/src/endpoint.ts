@@ -8,6 +8,7 @@ import {
   roleVersionListSchema,
 } from './audit.ts';
 import type { ApiCode } from './code.ts';
+import { feedPageSchema } from './feed.ts';
 import {
   addSignaturesRequestSchema,
   createProposalRequestSchema,
@@ -20,6 +21,13 @@ import {
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
 import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
 import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
+import {
+  createdWebhookSchema,
+  createWebhookRequestSchema,
+  webhookListSchema,
+  webhookSchema,
+  webhookTestSchema,
+} from './webhook.ts';
 
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -51,12 +59,86 @@ export type OperationId =
   | 'readAudit'
   | 'listCheckpoints'
   | 'auditKeys'
+  | 'tenantFeed'
+  | 'createWebhook'
+  | 'listWebhooks'
+  | 'deleteWebhook'
+  | 'testWebhook'
+  | 'rotateWebhook'
+  | 'resumeWebhook'
+  | 'feed'
+  | 'createOperatorWebhook'
+  | 'listOperatorWebhooks'
+  | 'deleteOperatorWebhook'
+  | 'testOperatorWebhook'
+  | 'rotateOperatorWebhook'
+  | 'resumeOperatorWebhook'
   | 'createToken'
   | 'whoAmI'
   | 'deleteToken';
 
 /** A number in a query. */
 const countSchema = z.string().regex(/^(?:0|[1-9][0-9]{0,15})$/);
+const feedQuery = {
+  after: z.string().regex(/^(?:latest|[0-9a-f]{8}-[0-9]{1,15})$/),
+  wait: z.string().regex(/^[0-9]{1,2}$/),
+};
+
+type WebhookOperation = 'create' | 'list' | 'delete' | 'test' | 'rotate' | 'resume';
+
+/** The same under a tenant, for its owners, and for the operator. */
+function webhookEndpoints(parent: string): Readonly<Record<WebhookOperation, Endpoint>> {
+  const path = `${parent}/webhooks`;
+  const refusals: readonly ApiCode[] = ['NOT_FOUND', 'FORBIDDEN'];
+  return {
+    create: {
+      method: 'POST',
+      path,
+      summary: 'Have events sent to an address from now on; the secret that signs them is shown this once',
+      request: createWebhookRequestSchema,
+      responses: { 201: createdWebhookSchema },
+      refusals: [...refusals, 'MALFORMED', 'LIMIT_EXCEEDED', 'TOO_LARGE'],
+    },
+    list: {
+      method: 'GET',
+      path,
+      summary: 'Webhooks, and how their deliveries stand',
+      responses: { 200: webhookListSchema },
+      refusals,
+    },
+    delete: {
+      method: 'DELETE',
+      path: `${path}/{id}`,
+      summary: 'Send no more',
+      responses: { 204: null },
+      refusals,
+    },
+    test: {
+      method: 'POST',
+      path: `${path}/{id}/test`,
+      summary: 'Send one event of type webhook.test now, and say what became of it',
+      responses: { 200: webhookTestSchema },
+      refusals,
+    },
+    rotate: {
+      method: 'POST',
+      path: `${path}/{id}/secret`,
+      summary: 'A new secret, shown this once; the one before signs as well for a day',
+      responses: { 200: createdWebhookSchema },
+      refusals,
+    },
+    resume: {
+      method: 'POST',
+      path: `${path}/{id}/resume`,
+      summary: 'Try again now, also where it was given up; it goes on with the event that is next',
+      responses: { 200: webhookSchema },
+      refusals: [...refusals, 'CURSOR_GONE'],
+    },
+  };
+}
+
+const tenantWebhooks = webhookEndpoints('/v1/tenants/{slug}');
+const operatorWebhooks = webhookEndpoints('/v1');
 
 export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
   createTenant: {
@@ -192,6 +274,34 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     responses: { 200: auditKeysSchema },
     refusals: [],
   },
+  tenantFeed: {
+    method: 'GET',
+    path: '/v1/tenants/{slug}/feed',
+    summary: 'What happened in a tenant, in order; as server-sent events with Accept: text/event-stream',
+    query: feedQuery,
+    responses: { 200: feedPageSchema },
+    refusals: ['NOT_FOUND', 'MALFORMED', 'CURSOR_GONE', 'RATE_LIMITED'],
+  },
+  createWebhook: tenantWebhooks.create,
+  listWebhooks: tenantWebhooks.list,
+  deleteWebhook: tenantWebhooks.delete,
+  testWebhook: tenantWebhooks.test,
+  rotateWebhook: tenantWebhooks.rotate,
+  resumeWebhook: tenantWebhooks.resume,
+  feed: {
+    method: 'GET',
+    path: '/v1/feed',
+    summary: 'What happened in every tenant, in order, for the operator; as the feed of a tenant',
+    query: feedQuery,
+    responses: { 200: feedPageSchema },
+    refusals: ['FORBIDDEN', 'MALFORMED', 'CURSOR_GONE', 'RATE_LIMITED'],
+  },
+  createOperatorWebhook: operatorWebhooks.create,
+  listOperatorWebhooks: operatorWebhooks.list,
+  deleteOperatorWebhook: operatorWebhooks.delete,
+  testOperatorWebhook: operatorWebhooks.test,
+  rotateOperatorWebhook: operatorWebhooks.rotate,
+  resumeOperatorWebhook: operatorWebhooks.resume,
   createToken: {
     method: 'POST',
     path: '/v1/tokens',

@@ -33,6 +33,15 @@ export const apiLimits = {
   /** Checkpoints, and versions of a role, in one answer. */
   checkpointPage: 100,
   versionPage: 200,
+  /** Events in one answer of a feed. */
+  feedPage: 100,
+  /** Roles that a publication's event lists. */
+  feedRoles: 100,
+  /** How long a reader of a feed may ask to wait. */
+  feedWaitSeconds: 60,
+  /** Webhooks of a tenant, and of the operator. */
+  webhooks: 16,
+  webhookUrlLength: 2_000,
   /** The label of a token. */
   labelLength: 100,
 } as const;

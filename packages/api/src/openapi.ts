@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionListSchema } from './audit.ts';
 import { endpoints, type Endpoint } from './endpoint.ts';
+import { feedEventSchema, feedPageSchema } from './feed.ts';
 import { problemMediaType, problemSchema } from './problem.ts';
 import {
   addSignaturesRequestSchema,
@@ -14,6 +15,13 @@ import {
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
 import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
 import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
+import {
+  createdWebhookSchema,
+  createWebhookRequestSchema,
+  webhookListSchema,
+  webhookSchema,
+  webhookTestSchema,
+} from './webhook.ts';
 
 type JsonDocument = Readonly<Record<string, unknown>>;
 
@@ -35,6 +43,13 @@ const names = new Map<z.ZodType, string>([
   [checkpointListSchema, 'CheckpointList'],
   [auditKeysSchema, 'AuditKeys'],
   [roleVersionListSchema, 'RoleVersionList'],
+  [feedEventSchema, 'FeedEvent'],
+  [feedPageSchema, 'FeedPage'],
+  [createWebhookRequestSchema, 'CreateWebhookRequest'],
+  [webhookSchema, 'Webhook'],
+  [createdWebhookSchema, 'CreatedWebhook'],
+  [webhookListSchema, 'WebhookList'],
+  [webhookTestSchema, 'WebhookTest'],
   [createTokenRequestSchema, 'CreateTokenRequest'],
   [createdTokenSchema, 'CreatedToken'],
   [tokenSchema, 'Token'],

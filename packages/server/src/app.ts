@@ -25,6 +25,8 @@ export interface AppOptions {
   /** Rejects where the service cannot work now. */
   readonly checkReady: () => Promise<void>;
   readonly version: string;
+  /** A request that may have changed something was answered. */
+  readonly onWrite: () => void;
 }
 
 interface State {
@@ -53,7 +55,7 @@ function writeProblem(context: AppContext, error: unknown, log: Logger): void {
   context.body = JSON.stringify(problem);
   context.type = problemMediaType;
   if (problem.status === 401) context.set('WWW-Authenticate', 'Bearer');
-  if (problem.status === 503) context.set('Retry-After', '1');
+  if (problem.status === 503 || problem.status === 429) context.set('Retry-After', '1');
   // A short body that was not read is skipped; a long one is not waited for.
   const { 'content-length': length, 'transfer-encoding': chunked } = context.req.headers;
   if (chunked !== undefined || Number(length ?? 0) > apiLimits.bodyBytes) context.set('Connection', 'close');
@@ -114,7 +116,9 @@ export function createApp(options: AppOptions): Koa {
       context.state.tokenId = caller.tokenId;
       const answer = await handlers[operation]({ caller, parameters: context.params, message: context.req });
       context.status = answer.status;
+      if (answer.headers !== undefined) context.set(answer.headers);
       if (answer.body !== undefined) context.body = answer.body;
+      if (endpoint.method !== 'GET') options.onWrite();
     });
   }
   app.use(router.routes());

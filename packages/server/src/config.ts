@@ -52,9 +52,31 @@ export interface ServerConfig {
   /** How long a file other than a root is kept once it was superseded, and how often that is looked at. */
   readonly keepSupersededMs: number;
   readonly pruneMs: number;
-  /** How often expiries are looked at, and how long before one the warnings begin. */
+  /** How often expiries are looked at. */
   readonly roleExpiryCheckMs: number;
-  readonly roleExpiryWarningMs: number;
+  /** Days before an expiry at which there is a warning; one more once it is over. */
+  readonly expiryWarningDays: readonly number[];
+  /** From a change to its event: many share one transaction. */
+  readonly feedDelayMs: number;
+  /** How often a process looks for events that nobody told it of. */
+  readonly feedPollMs: number;
+  /** How long events are kept. */
+  readonly feedRetentionMs: number;
+  /** Between two signs of life on a stream. */
+  readonly feedHeartbeatMs: number;
+  /** Readers that wait for a feed at the same time: of one token, and of one process. */
+  readonly feedReadersPerToken: number;
+  readonly feedReaders: number;
+  /** Webhooks may go to internal addresses, and without TLS. */
+  readonly webhookInternal: boolean;
+  /** For one attempt. */
+  readonly webhookTimeoutMs: number;
+  /** How long a process that died keeps others from a webhook; longer than an attempt. */
+  readonly webhookLeaseMs: number;
+  /** Before the second attempt; doubled with each, up to an hour. */
+  readonly webhookRetryMs: number;
+  /** A webhook whose event fails for so long is disabled. */
+  readonly webhookGiveUpMs: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -85,7 +107,18 @@ export const defaultConfig: ServerConfig = {
   keepSupersededMs: 90 * 24 * 60 * minute,
   pruneMs: 60 * minute,
   roleExpiryCheckMs: 60 * minute,
-  roleExpiryWarningMs: 14 * 24 * 60 * minute,
+  expiryWarningDays: [30, 14, 7, 3, 1],
+  feedDelayMs: 100,
+  feedPollMs: 1_000,
+  feedRetentionMs: 30 * 24 * 60 * minute,
+  feedHeartbeatMs: 15_000,
+  feedReadersPerToken: 16,
+  feedReaders: 1_000,
+  webhookInternal: false,
+  webhookTimeoutMs: 10_000,
+  webhookLeaseMs: 30_000,
+  webhookRetryMs: 5_000,
+  webhookGiveUpMs: 5 * 24 * 60 * minute,
   now: Date.now,
 };
 
@@ -103,6 +136,18 @@ function integer(environment: Environment, name: string, least: number, most: nu
     throw wrong(name, `an integer from ${least} to ${most}`);
   }
   return value;
+}
+
+/** Days, separated by commas; the word none for no days. */
+function days(environment: Environment, name: string): readonly number[] | undefined {
+  const text = environment[name];
+  if (text === undefined || text === '') return undefined;
+  if (text === 'none') return [];
+  const list = text.split(',').map((one) => one.trim());
+  if (list.length > 20 || !list.every((one) => /^[1-9][0-9]{0,3}$/.test(one))) {
+    throw wrong(name, 'days from 1 to 9999, separated by commas, or none');
+  }
+  return list.map(Number);
 }
 
 function flag(environment: Environment, name: string): boolean | undefined {
@@ -188,6 +233,10 @@ export function configFrom(environment: Environment): ServerConfig {
       seconds('MANDATE_KEEP_SUPERSEDED', 100 * 365 * 86_400) ?? defaultConfig.keepSupersededMs,
     requestTimeoutMs: seconds('MANDATE_REQUEST_TIMEOUT', 3_600) ?? defaultConfig.requestTimeoutMs,
     stopTimeoutMs: seconds('MANDATE_STOP_TIMEOUT', 3_600) ?? defaultConfig.stopTimeoutMs,
+    expiryWarningDays: days(environment, 'MANDATE_EXPIRY_WARNINGS') ?? defaultConfig.expiryWarningDays,
+    feedRetentionMs: seconds('MANDATE_FEED_RETENTION', 10 * 366 * 86_400) ?? defaultConfig.feedRetentionMs,
+    webhookInternal: flag(environment, 'MANDATE_WEBHOOK_INTERNAL') ?? defaultConfig.webhookInternal,
+    webhookGiveUpMs: seconds('MANDATE_WEBHOOK_GIVE_UP', 366 * 86_400) ?? defaultConfig.webhookGiveUpMs,
   };
   if (config.databaseUrl !== undefined && config.sealingKeys === undefined) {
     throw wrong('MANDATE_SEALING_KEY', 'is needed with DATABASE_URL; every process needs the same one');
@@ -204,5 +253,8 @@ export function configFrom(environment: Environment): ServerConfig {
   // A reader may hold a timestamp until it expires, and ask for what it leads to.
   if (config.keepSupersededMs < config.timestampLifetimeMs)
     throw wrong('MANDATE_KEEP_SUPERSEDED', 'at least MANDATE_TIMESTAMP_LIFETIME');
+  if (config.webhookGiveUpMs >= config.feedRetentionMs) {
+    throw wrong('MANDATE_FEED_RETENTION', 'more than MANDATE_WEBHOOK_GIVE_UP');
+  }
   return config;
 }

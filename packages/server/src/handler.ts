@@ -20,6 +20,7 @@ import { areUnused, createOnlineKeys, onlineKeysOf } from './online-key.ts';
 import { describe } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
 import type { Database } from './sql/connection.ts';
+import { createFeedHandlers, type FeedHandlerContext } from './feed-handler.ts';
 import type { ProposalBook } from './proposal-book.ts';
 import { createProposalHandlers } from './proposal-handler.ts';
 import type { ProposalView } from './proposal-view.ts';
@@ -37,9 +38,11 @@ import { deleteToken } from './sql/token.ts';
 import { checkFresh, parseSubmission, type SubmissionRules } from './submission.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
 import { tenantStateOf } from './tenant-state.ts';
+import { createWebhookHandlers, type WebhookHandlerContext } from './webhook-handler.ts';
 import { createToken, hasGrant, mayRead, tokenOf, type Caller, type TokenReader } from './token.ts';
 
-export interface HandlerContext {
+export interface HandlerContext
+  extends Omit<FeedHandlerContext, 'readable'>, Omit<WebhookHandlerContext, 'readable'> {
   readonly database: Database;
   readonly sealing: SealingKeys;
   readonly registry: TenantRegistry;
@@ -53,14 +56,15 @@ export interface HandlerContext {
   readonly now: () => number;
 }
 
-interface ApiRequest {
+export interface ApiRequest {
   readonly caller: Caller;
   readonly parameters: Readonly<Record<string, string>>;
   readonly message: IncomingMessage;
 }
 
-interface ApiAnswer {
+export interface ApiAnswer {
   readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
 }
 
@@ -89,6 +93,8 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
   return {
     ...createAuditHandlers({ database, readable }),
     ...createProposalHandlers({ database, book: context.book, view: context.view, readable }),
+    ...createFeedHandlers({ ...context, readable }),
+    ...createWebhookHandlers({ ...context, readable }),
 
     async createTenant({ caller, message }) {
       if (!caller.operator) throw new ServerError('FORBIDDEN', 'only an operator creates tenants');

@@ -1,6 +1,7 @@
 /** Prometheus metrics. No label names a tenant or a role. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { TufKind } from './tuf-handler.ts';
+import type { DeliveryOutcome } from './webhook-delivery.ts';
 
 export interface Metrics {
   readonly contentType: string;
@@ -10,6 +11,9 @@ export interface Metrics {
   /** A group went live; a renewal has no members. */
   group(members: number): void;
   trouble(kind: string): void;
+  /** A stage that was warned of here. */
+  expiryWarning(stage: string): void;
+  delivery(outcome: DeliveryOutcome): void;
   close(): void;
 }
 
@@ -18,6 +22,10 @@ export interface MetricSources {
   readonly waiting: () => number;
   /** Asked at each scrape; what it throws leaves the last number. */
   readonly openProposals: () => Promise<number>;
+  /** Webhooks by state; asked as `openProposals` is. */
+  readonly webhooks: () => Promise<{ active: number; failing: number; disabled: number }>;
+  /** That wait for a feed in this process. */
+  readonly feedReaders: () => number;
   /** Until the first signed role expires, seconds; undefined where none is known. */
   readonly roleExpiresSeconds: () => number | undefined;
 }
@@ -65,6 +73,29 @@ export function createMetrics(sources: MetricSources): Metrics {
     help: 'Until the first root or role of any tenant expires that only its keys can sign again; below zero: it has',
     registers: [registry],
   });
+  const warnings = new Counter({
+    name: 'mandate_role_expiry_warnings_total',
+    help: 'Warnings before roles expire that this process was the first to give, by stage',
+    labelNames: ['stage'],
+    registers: [registry],
+  });
+  const deliveries = new Counter({
+    name: 'mandate_webhook_deliveries_total',
+    help: 'Attempts to send an event to a webhook, by what became of them',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  const webhooksGauge = new Gauge({
+    name: 'mandate_webhooks',
+    help: 'Webhooks by state; one that is disabled was given up',
+    labelNames: ['state'],
+    registers: [registry],
+  });
+  const readersGauge = new Gauge({
+    name: 'mandate_feed_readers',
+    help: 'Readers that wait for a feed in this process',
+    registers: [registry],
+  });
   // The commonest answer by far: its counter is looked up once.
   const timestampReads = reads.labels('timestamp', '200');
   return {
@@ -75,6 +106,9 @@ export function createMetrics(sources: MetricSources): Metrics {
       expiryGauge.set(seconds ?? Infinity);
       const open = await sources.openProposals().catch(() => undefined);
       if (open !== undefined) proposalsGauge.set(open);
+      readersGauge.set(sources.feedReaders());
+      const webhooks = await sources.webhooks().catch(() => undefined);
+      for (const [state, count] of Object.entries(webhooks ?? {})) webhooksGauge.labels(state).set(count);
       return registry.metrics();
     },
     read(kind, status) {
@@ -84,6 +118,8 @@ export function createMetrics(sources: MetricSources): Metrics {
     request: (operation, status, seconds) => requests.labels(operation, String(status)).observe(seconds),
     group: (members) => groups.observe(members),
     trouble: (kind) => troubles.labels(kind).inc(),
+    expiryWarning: (stage) => warnings.labels(stage).inc(),
+    delivery: (outcome) => deliveries.labels(outcome).inc(),
     close: () => registry.clear(),
   };
 }

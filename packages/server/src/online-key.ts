@@ -48,6 +48,16 @@ export function onlineKeysOf(rows: readonly Pick<OnlineKeyRow, 'purpose' | 'keyI
   return { snapshot: newest('snapshot'), timestamp: newest('timestamp') };
 }
 
+/** What a root names for the service, in an order of its own. */
+export function onlineKeyIdsOf({ version, roles }: Root): {
+  rootVersion: number;
+  snapshot: KeyId[];
+  timestamp: KeyId[];
+} {
+  const ids = (purpose: KeyPurpose): KeyId[] => [...roles[purpose].keys.keys()].sort();
+  return { rootVersion: version, snapshot: ids('snapshot'), timestamp: ids('timestamp') };
+}
+
 /** An opened Ed25519 key. */
 export interface OnlineSigner {
   readonly keyId: KeyId;

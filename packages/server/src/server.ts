@@ -12,6 +12,10 @@ import type { ServerConfig } from './config.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { ServerError } from './error.ts';
 import { exampleKeyIds, requireNoExampleKeyInUse } from './example-key.ts';
+import { FeedReader } from './feed-reader.ts';
+import { FeedSequencer } from './feed-sequencer.ts';
+import { FeedSignal } from './feed-signal.ts';
+import { FeedSlots } from './feed-stream.ts';
 import { createHandlers } from './handler.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -27,14 +31,19 @@ import { resealOnlineKeys } from './reseal.ts';
 import { RoleExpiry } from './role-expiry.ts';
 import { RoleFiles } from './role-file.ts';
 import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
+import { listenToFeed } from './sql/feed-listener.ts';
 import { countOpenProposals } from './sql/proposal-sweep.ts';
 import { migrate } from './sql/migration.ts';
 import { tenantsNaming } from './sql/publication.ts';
+import { countWebhooks } from './sql/webhook.ts';
 import { checkSubmission } from './submission.ts';
 import { TenantRegistry } from './tenant-registry.ts';
 import { createFirstOperator, ensureOperator, TokenReader } from './token.ts';
 import { createTufHandler } from './tuf-handler.ts';
 import { TufStore } from './tuf-store.ts';
+import { WebhookDelivery } from './webhook-delivery.ts';
+import { resealWebhookSecrets } from './webhook-secret.ts';
+import { WebhookSender } from './webhook-sender.ts';
 
 export interface RunningServer {
   /** Where clients reach it. */
@@ -100,7 +109,8 @@ async function run(
   await migrate(database);
   if (sealing.older.length > 0) {
     const keys = await resealOnlineKeys(database, sealing);
-    log.info({ keys }, 'online keys sealed with the current sealing key');
+    const webhooks = await resealWebhookSecrets(database, sealing);
+    log.info({ keys, webhooks }, 'online keys and secrets of webhooks sealed with the current sealing key');
   }
   if (config.operatorToken !== undefined) await ensureOperator(database, config.operatorToken, config.now());
   const first = folder && (await createFirstOperator(database, config.now()));
@@ -138,17 +148,55 @@ async function run(
         next.head.timestampBytes,
       );
       metrics.group(next.publications.length);
+      if (next.publications.length > 0) sequencer.soon();
     },
   });
   const metrics = createMetrics({
     waiting: () => registry.waiting,
     openProposals: () => countOpenProposals(database),
+    webhooks: () => countWebhooks(database),
+    feedReaders: () => feedSlots.open,
     roleExpiresSeconds: () => {
       const { soonestMs } = expiry;
       return soonestMs === undefined ? undefined : Math.floor((soonestMs - now()) / 1000);
     },
   });
   const tokens = new TokenReader(database, now);
+  const stopSignal = new AbortController();
+  const feedSignal = new FeedSignal();
+  const feedReader = new FeedReader(database, feedSignal);
+  const feedSlots = new FeedSlots(config.feedReadersPerToken, config.feedReaders);
+  const sequencer = new FeedSequencer({
+    database,
+    signal: feedSignal,
+    delayMs: config.feedDelayMs,
+    pollMs: config.feedPollMs,
+    retentionMs: config.feedRetentionMs,
+    now,
+    onTrouble: (error) => trouble('feed', error),
+  });
+  const sender = new WebhookSender({
+    allowInternal: config.webhookInternal,
+    timeoutMs: config.webhookTimeoutMs,
+    userAgent: `mandate/${serverVersion}`,
+  });
+  const delivery = new WebhookDelivery({
+    database,
+    reader: feedReader,
+    signal: feedSignal,
+    sealing,
+    sender,
+    pollMs: config.feedPollMs,
+    leaseMs: config.webhookLeaseMs,
+    retryMs: config.webhookRetryMs,
+    giveUpMs: config.webhookGiveUpMs,
+    now,
+    onOutcome: ({ id, slug }, outcome, failure) => {
+      metrics.delivery(outcome);
+      if (outcome === 'disabled') log.warn({ webhook: id, tenant: slug, failure }, 'a webhook was given up');
+    },
+    onTrouble: (error) => trouble('webhook', error),
+  });
   if (config.production) {
     const examples = config.exampleKeys;
     const naming = await tenantsNaming(database, [...examples, ...exampleKeyIds]);
@@ -178,10 +226,14 @@ async function run(
   const expiry = new RoleExpiry({
     database,
     everyMs: config.roleExpiryCheckMs,
-    warningMs: config.roleExpiryWarningMs,
+    stageDays: config.expiryWarningDays,
     now,
-    onExpiring: ({ slug, role, expiresMs }) =>
-      log.warn({ tenant: slug, role, expires: new Date(expiresMs).toISOString() }, 'a role expires soon'),
+    onWarning: ({ role: { slug, role, version, expiresMs }, stage }) => {
+      metrics.expiryWarning(stage);
+      const expires = new Date(expiresMs).toISOString();
+      log.warn({ tenant: slug, role, version, expires, stage }, 'a role expires soon');
+      sequencer.soon();
+    },
     onTrouble: (error) => trouble('expiry', error),
   });
   const checkpointer = new Checkpointer({
@@ -212,8 +264,14 @@ async function run(
       publicationTimeoutMs,
       rules: config,
       now,
+      feedReader,
+      feedSlots,
+      heartbeatMs: config.feedHeartbeatMs,
+      stopping: stopSignal.signal,
+      sender,
     }),
     tokens,
+    onWrite: () => sequencer.soon(),
     metrics,
     log,
     version: serverVersion,
@@ -253,6 +311,18 @@ async function run(
   void expiry.run();
   void checkpointer.run();
   void pruner.run();
+  void sequencer.run();
+  void sequencer.prune();
+  const listener =
+    config.databaseUrl === undefined
+      ? undefined
+      : listenToFeed({
+          url: config.databaseUrl,
+          retryMs: config.feedPollMs,
+          onNews: (news) => sequencer.hear(news),
+          onTrouble: (error) => trouble('feed listener', error),
+        });
+  delivery.start();
   const { port } = server.address() as AddressInfo;
   const url =
     config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
@@ -264,13 +334,19 @@ async function run(
     async close() {
       if (stopping) return;
       stopping = true;
+      // Whoever waits for events is answered now.
+      stopSignal.abort();
       await renewal.stop();
       await expiry.stop();
       await checkpointer.stop();
       await pruner.stop();
+      await delivery.stop();
+      await sender.close();
       await stop(server, config.stopTimeoutMs);
       const idle = sweeper.stop().then(() => registry.idle());
       await Promise.race([idle, sleep(config.stopTimeoutMs, undefined, { ref: false })]);
+      await sequencer.stop();
+      await listener?.close();
       await auditKey.close();
       store.close();
       metrics.close();

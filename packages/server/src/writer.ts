@@ -9,6 +9,7 @@ import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
 import { lostRace, repeated, type Member, type Outcome } from './member.ts';
+import { onlineKeyIdsOf } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
 import {
   inOrder,
@@ -20,6 +21,7 @@ import {
 } from './sql/connection.ts';
 import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
+import { noteOnlineKeys } from './sql/feed.ts';
 import { openNumbers, publishProposals } from './sql/proposal-end.ts';
 import { findPublications, insertHead, insertRare } from './sql/publication.ts';
 import { TenantHead } from './tenant-head.ts';
@@ -286,6 +288,7 @@ export class TenantWriter {
     const root = group.root ?? (await files.root(this.#tenant.id, group.versionOf('root')));
     const kept = group.members.length === 0 ? await this.#currentSnapshot(now) : undefined;
     const built = await buildHead(this.#tenant, group, root, kept, settings, files, now);
+    const rotation = await this.#rotation(group);
     const fence = {
       lease,
       holder: this.#holder,
@@ -300,12 +303,25 @@ export class TenantWriter {
         (): Promise<boolean | void> => passFence(client, fence),
         () => insertHead(client, built.next),
         () => insertRare(client, built.next),
+        async () => rotation && noteOnlineKeys(client, this.#tenant.id, rotation),
         () => endProposals(client, this.#tenant.id, group, now),
       ]);
       return stillOurs === true;
     });
     await this.#settle(group, built);
     return held;
+  }
+
+  /** The keys of the service that a new root names, where they are others than before. */
+  async #rotation(group: Group): Promise<ReturnType<typeof onlineKeyIdsOf> | undefined> {
+    const { root } = group;
+    const live = this.#tenant.head?.row.rootVersion;
+    if (root === undefined || live === undefined) return undefined;
+    const [before, after] = [onlineKeyIdsOf(await this.#context.files.root(this.#tenant.id, live)), onlineKeyIdsOf(root)];
+    const isSame = (['snapshot', 'timestamp'] as const).every(
+      (purpose) => before[purpose].join() === after[purpose].join(),
+    );
+    return isSame ? undefined : after;
   }
 
   /** Undefined where it is time for a new one: with half its life gone. */

@@ -12,7 +12,7 @@ export type { KeyRecord } from './key-record.ts';
 export { fixedPassphrase, passphraseFrom } from './passphrase.ts';
 export type { PassphrasePrompt, PassphraseRequest, PassphraseSource } from './passphrase.ts';
 export type { Publisher } from './publisher.ts';
-export { sealKey, sealingKeyIdOf, unsealKey } from './sealed-key.ts';
+export { sealKey, sealSecret, sealingKeyIdOf, unsealKey, unsealSecret } from './sealed-key.ts';
 export type { SealContext } from './sealed-key.ts';
 export { generateSealingKey, parseSealingKey, parseSealingKeys } from './sealing-key.ts';
 export type { SealingKey, SealingKeys } from './sealing-key.ts';

@@ -1,6 +1,6 @@
 /**
- * A private key sealed for storage in a database: AES-256-GCM, bound to the tenant and role it is for, so that a row copied to another
- * place does not open. Bytes: `MSK`, version 1 | sealing key id, 8 | nonce, 12 | ciphertext of the PKCS#8 DER | tag, 16. Everything before
+ * A private key, or a secret, sealed for storage in a database: AES-256-GCM, bound to the tenant and role it is for, so that a row copied to another
+ * place does not open. Bytes: `MSK`, version 1 | sealing key id, 8 | nonce, 12 | ciphertext of the PKCS#8 DER, or of the secret | tag, 16. Everything before
  * the ciphertext, and the context, is authenticated with it. Nonces are random: a sealing key is good for 2^32 sealings.
  */
 import { createCipheriv, createDecipheriv, createPrivateKey, randomBytes, type KeyObject } from 'node:crypto';
@@ -20,18 +20,43 @@ const tagBytes = 16;
 const headerBytes = magic.length + idBytes + nonceBytes;
 const maxSealedBytes = 16 * 1024;
 
-export function sealKey(privateKey: KeyObject, { id, secret }: SealingKey, context: SealContext): Uint8Array {
-  const header = Buffer.concat([magic, Buffer.from(id, 'hex'), randomBytes(nonceBytes)]);
-  const cipher = createCipheriv('aes-256-gcm', secret, nonceOf(header), { authTagLength: tagBytes });
-  cipher.setAAD(associatedData(header, context));
+export function sealKey(privateKey: KeyObject, sealing: SealingKey, context: SealContext): Uint8Array {
   const content = privateKey.export({ type: 'pkcs8', format: 'der' });
-  const sealed = Buffer.concat([header, cipher.update(content), cipher.final(), cipher.getAuthTag()]);
+  const sealed = sealSecret(content, sealing, context);
   content.fill(0);
   return sealed;
 }
 
+/** Any other bytes that are to be kept as private keys are. `context.role` must be no name of a role. */
+export function sealSecret(
+  content: Uint8Array,
+  { id, secret }: SealingKey,
+  context: SealContext,
+): Uint8Array {
+  const header = Buffer.concat([magic, Buffer.from(id, 'hex'), randomBytes(nonceBytes)]);
+  const cipher = createCipheriv('aes-256-gcm', secret, nonceOf(header), { authTagLength: tagBytes });
+  cipher.setAAD(associatedData(header, context));
+  return Buffer.concat([header, cipher.update(content), cipher.final(), cipher.getAuthTag()]);
+}
+
 /** @throws SigningError `MALFORMED`, `SEALING_KEY_UNKNOWN`, `SEAL_BROKEN` */
 export function unsealKey(sealed: Uint8Array, keys: SealingKeys, context: SealContext): KeyObject {
+  return open(sealed, keys, context, (content) =>
+    createPrivateKey({ key: content, format: 'der', type: 'pkcs8' }),
+  );
+}
+
+/** @throws SigningError `MALFORMED`, `SEALING_KEY_UNKNOWN`, `SEAL_BROKEN` */
+export function unsealSecret(sealed: Uint8Array, keys: SealingKeys, context: SealContext): Uint8Array {
+  return open(sealed, keys, context, (content) => Uint8Array.from(content));
+}
+
+function open<T>(
+  sealed: Uint8Array,
+  keys: SealingKeys,
+  context: SealContext,
+  parse: (content: Buffer) => T,
+): T {
   const id = sealingKeyIdOf(sealed);
   const key = [keys.current, ...keys.older].find((it) => it.id === id);
   if (key === undefined) {
@@ -49,9 +74,9 @@ export function unsealKey(sealed: Uint8Array, keys: SealingKeys, context: SealCo
       decipher.update(sealed.subarray(headerBytes, -tagBytes)),
       decipher.final(),
     ]);
-    const privateKey = createPrivateKey({ key: content, format: 'der', type: 'pkcs8' });
+    const parsed = parse(content);
     content.fill(0);
-    return privateKey;
+    return parsed;
   } catch (cause) {
     throw new SigningError(
       'SEAL_BROKEN',

@@ -1,0 +1,236 @@
+/** Webhooks: who gets which events, how far each one is, and who sends to it now. */
+import type { FeedEventType } from '@mandate/api';
+import type { Queryable } from './connection.ts';
+
+export interface WebhookRow {
+  readonly id: string;
+  /** Null: every tenant. */
+  readonly tenantId: number | null;
+  readonly slug: string | null;
+  readonly url: string;
+  readonly events: readonly FeedEventType[];
+  readonly secret: Buffer;
+  readonly oldSecret: Buffer | null;
+  readonly oldUntilMs: number | null;
+  readonly cursor: number;
+  readonly disabledReason: string | null;
+  readonly attempts: number;
+  readonly nextAttemptMs: number;
+  readonly failingSinceMs: number | null;
+  readonly lastFailure: string | null;
+  readonly deliveredMs: number | null;
+  readonly token: number;
+  readonly createdBy: string;
+  readonly createdMs: number;
+}
+
+const columns = `w.id, w.tenant_id AS "tenantId", (SELECT slug FROM tenant WHERE tenant.id = w.tenant_id) AS slug, w.url,
+  w.events, w.secret, w.old_secret AS "oldSecret", w.old_until_ms AS "oldUntilMs", w.cursor,
+  w.disabled_reason AS "disabledReason", w.attempts, w.next_attempt_ms AS "nextAttemptMs",
+  w.failing_since_ms AS "failingSinceMs", w.last_failure AS "lastFailure", w.delivered_ms AS "deliveredMs", w.token,
+  w.created_by AS "createdBy", w.created_ms AS "createdMs"`;
+
+export interface NewWebhook {
+  readonly id: string;
+  readonly tenantId: number | undefined;
+  readonly url: string;
+  readonly events: readonly FeedEventType[];
+  readonly secret: Uint8Array;
+  readonly createdBy: string;
+  readonly createdMs: number;
+}
+
+/** From the end of the feed as it is. Undefined where there are `most` already. */
+export async function insertWebhook(
+  client: Queryable,
+  next: NewWebhook,
+  most: number,
+): Promise<WebhookRow | undefined> {
+  const { rows } = await client.query<WebhookRow>({
+    text: `INSERT INTO webhook AS w (id, tenant_id, url, events, secret, created_by, created_ms, cursor)
+           SELECT $1, $2::bigint, $3, $4, $5, $6, $7,
+             CASE WHEN $2 IS NULL THEN last_seq
+                  ELSE coalesce((SELECT last_seq FROM feed_tenant WHERE tenant_id = $2), 0) END
+           FROM feed WHERE (SELECT count(*) FROM webhook WHERE tenant_id IS NOT DISTINCT FROM $2) < $8
+           RETURNING ${columns}`,
+    values: [
+      next.id,
+      next.tenantId ?? null,
+      next.url,
+      next.events,
+      next.secret,
+      next.createdBy,
+      next.createdMs,
+      most,
+    ],
+  });
+  return rows[0];
+}
+
+/** Of a tenant, or with undefined the operator's; in the order they were made. */
+export async function listWebhooks(client: Queryable, tenantId: number | undefined): Promise<WebhookRow[]> {
+  const { rows } = await client.query<WebhookRow>({
+    text: `SELECT ${columns} FROM webhook w WHERE tenant_id IS NOT DISTINCT FROM $1::bigint ORDER BY created_ms, id`,
+    values: [tenantId ?? null],
+  });
+  return rows;
+}
+
+export async function findWebhook(
+  client: Queryable,
+  tenantId: number | undefined,
+  id: string,
+): Promise<WebhookRow | undefined> {
+  const { rows } = await client.query<WebhookRow>({
+    text: `SELECT ${columns} FROM webhook w WHERE id = $2 AND tenant_id IS NOT DISTINCT FROM $1::bigint`,
+    values: [tenantId ?? null, id],
+  });
+  return rows[0];
+}
+
+/** Whether there was one. */
+export async function deleteWebhook(
+  client: Queryable,
+  tenantId: number | undefined,
+  id: string,
+): Promise<boolean> {
+  const { rowCount } = await client.query({
+    text: 'DELETE FROM webhook WHERE id = $2 AND tenant_id IS NOT DISTINCT FROM $1::bigint',
+    values: [tenantId ?? null, id],
+  });
+  return rowCount === 1;
+}
+
+/** The secret so far signs as well until `oldUntilMs`. */
+export async function rotateWebhook(
+  client: Queryable,
+  id: string,
+  secret: Uint8Array,
+  oldUntilMs: number,
+): Promise<WebhookRow | undefined> {
+  const { rows } = await client.query<WebhookRow>({
+    text: `UPDATE webhook w SET secret = $2, old_secret = secret, old_until_ms = $3 WHERE id = $1 RETURNING ${columns}`,
+    values: [id, secret, oldUntilMs],
+  });
+  return rows[0];
+}
+
+export async function resumeWebhook(client: Queryable, id: string): Promise<WebhookRow | undefined> {
+  const { rows } = await client.query<WebhookRow>({
+    text: `UPDATE webhook w SET disabled_reason = NULL, attempts = 0, next_attempt_ms = 0, failing_since_ms = NULL
+           WHERE id = $1 RETURNING ${columns}`,
+    values: [id],
+  });
+  return rows[0];
+}
+
+/** Replaces sealed secrets by another form of the same, unless somebody else changed them first. */
+export async function replaceWebhookSecrets(
+  client: Queryable,
+  row: WebhookRow,
+  secret: Uint8Array,
+  oldSecret: Uint8Array | null,
+): Promise<void> {
+  await client.query({
+    text: `UPDATE webhook SET secret = $2, old_secret = $3
+           WHERE id = $1 AND secret = $4 AND old_secret IS NOT DISTINCT FROM $5`,
+    values: [row.id, secret, oldSecret, row.secret, row.oldSecret],
+  });
+}
+
+/** Every webhook, in pages: those behind `after`. */
+export async function webhooksAfter(client: Queryable, after: string, limit: number): Promise<WebhookRow[]> {
+  const { rows } = await client.query<WebhookRow>({
+    text: `SELECT ${columns} FROM webhook w WHERE id > $1 ORDER BY id LIMIT $2`,
+    values: [after, limit],
+  });
+  return rows;
+}
+
+/** Takes webhooks that have events to send and that nobody sends to now. */
+export async function claimWebhooks(
+  client: Queryable,
+  now: number,
+  leaseMs: number,
+  limit: number,
+): Promise<WebhookRow[]> {
+  const { rows } = await client.query<WebhookRow>({
+    name: 'webhooks-claim',
+    text: `UPDATE webhook w SET token = w.token + 1, leased_until = clock_timestamp() + $2 * interval '1 millisecond'
+           FROM (
+             SELECT due.id FROM webhook due CROSS JOIN feed LEFT JOIN feed_tenant f ON f.tenant_id = due.tenant_id
+             WHERE due.disabled_reason IS NULL AND due.next_attempt_ms <= $1 AND due.leased_until <= clock_timestamp()
+               AND due.cursor < CASE WHEN due.tenant_id IS NULL THEN feed.last_seq ELSE f.last_seq END
+             ORDER BY due.next_attempt_ms, due.id LIMIT $3 FOR UPDATE OF due SKIP LOCKED
+           ) AS due
+           WHERE w.id = due.id RETURNING ${columns}`,
+    values: [now, leaseMs, limit],
+  });
+  return rows;
+}
+
+export interface WebhookProgress {
+  readonly id: string;
+  readonly token: number;
+  /** The last event that is done. */
+  readonly cursor: number;
+  /** Undefined: nothing was sent, only passed over. */
+  readonly deliveredMs: number | undefined;
+}
+
+/** Notes what is done and holds the lease for another term, or with 0 gives it up. False where it is not ours any more. */
+export async function advanceWebhook(
+  client: Queryable,
+  { id, token, cursor, deliveredMs }: WebhookProgress,
+  leaseMs: number,
+): Promise<boolean> {
+  const { rowCount } = await client.query({
+    name: 'webhook-advance',
+    text: `UPDATE webhook SET cursor = greatest(cursor, $3), delivered_ms = coalesce($4, delivered_ms),
+             attempts = CASE WHEN $4::bigint IS NULL THEN attempts ELSE 0 END,
+             failing_since_ms = CASE WHEN $4::bigint IS NULL THEN failing_since_ms END,
+             leased_until = CASE WHEN $5 = 0 THEN '-infinity'
+                                 ELSE clock_timestamp() + $5 * interval '1 millisecond' END
+           WHERE id = $1 AND token = $2`,
+    values: [id, token, cursor, deliveredMs ?? null, leaseMs],
+  });
+  return rowCount === 1;
+}
+
+export interface WebhookFailure {
+  readonly id: string;
+  readonly token: number;
+  readonly failure: string;
+  readonly nowMs: number;
+  readonly nextAttemptMs: number;
+  readonly disabledReason: string | undefined;
+}
+
+export async function failWebhook(client: Queryable, failed: WebhookFailure): Promise<void> {
+  await client.query({
+    text: `UPDATE webhook SET attempts = attempts + 1, last_failure = $3,
+             failing_since_ms = coalesce(failing_since_ms, $4), next_attempt_ms = $5, disabled_reason = $6,
+             leased_until = '-infinity'
+           WHERE id = $1 AND token = $2`,
+    values: [
+      failed.id,
+      failed.token,
+      failed.failure,
+      failed.nowMs,
+      failed.nextAttemptMs,
+      failed.disabledReason ?? null,
+    ],
+  });
+}
+
+export async function countWebhooks(
+  client: Queryable,
+): Promise<{ active: number; failing: number; disabled: number }> {
+  const { rows } = await client.query<{ active: number; failing: number; disabled: number }>({
+    name: 'webhooks-count',
+    text: `SELECT count(*) FILTER (WHERE disabled_reason IS NULL AND failing_since_ms IS NULL) AS active,
+             count(*) FILTER (WHERE disabled_reason IS NULL AND failing_since_ms IS NOT NULL) AS failing,
+             count(*) FILTER (WHERE disabled_reason IS NOT NULL) AS disabled FROM webhook`,
+  });
+  return rows[0] ?? { active: 0, failing: 0, disabled: 0 };
+}
