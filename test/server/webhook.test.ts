@@ -1,8 +1,11 @@
 /** Webhooks: who registers them, what arrives, in which order, signed how, and what happens when it does not. */
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CreatedWebhook, FeedEvent, Problem, Webhook, WebhookList, WebhookTest } from '@mandate/api';
+import { addressClass } from '@mandate/oci';
 import { generateSealingKey, parseSealingKeys } from '@mandate/signing';
 import { Client as DatabaseClient } from 'pg';
 import { page, readUntil } from './feed-client.ts';
@@ -320,16 +323,17 @@ describeService(
         'https://[64:ff9b::7f00:1]/',
       ];
       for (const url of refused) assert.equal((await add(operator, slug, { url })).body.code, 'MALFORMED', url);
-      // No name to judge by: what it resolves to is judged when it is connected to. (RFC 6761: *.localhost is loopback.)
-      const { port } = new URL(receiver.url);
-      const { status, body } = await add(operator, slug, { url: `https://hook.localhost:${port}/` });
-      if (status === 201) {
+      // No name to judge by: what it resolves to is judged when it is connected to.
+      const found = await lookup(hostname()).catch(() => undefined);
+      if (found !== undefined && addressClass(found.address) !== 'public') {
+        const { status, body } = await add(operator, slug, { url: `https://${hostname()}:8443/` });
+        assert.equal(status, 201);
         await operator.publish(slug, publication({ org: await owner.advance('org') }));
         const webhook = await shownUntil(operator, slug, body.id, ({ attempts }) => attempts >= 1);
-        assert.ok(['REFUSED_ADDRESS', 'UNREACHABLE'].includes(webhook.lastFailure ?? ''));
-        const tested = await operator.call<WebhookTest>('POST', `/v1/tenants/${slug}/webhooks/${body.id}/test`, {});
-        assert.equal(tested.body.failure, webhook.lastFailure);
-      } else assert.equal(body.code, 'MALFORMED');
+        assert.equal(webhook.lastFailure, 'REFUSED_ADDRESS');
+        const path = `/v1/tenants/${slug}/webhooks/${body.id}/test`;
+        assert.equal((await operator.call<WebhookTest>('POST', path, {})).body.failure, 'REFUSED_ADDRESS');
+      }
       assert.deepEqual(receiver.deliveries, []);
       await receiver.close();
     });
