@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { FeedEvent, FeedPage, Problem } from '@mandate/api';
 import type { Answer, Client } from './service.ts';
 
-export function feedPath(slug: string | undefined): string {
+function feedPath(slug: string | undefined): string {
   return slug === undefined ? '/v1/feed' : `/v1/tenants/${slug}/feed`;
 }
 
@@ -38,6 +38,11 @@ export async function readUntil(
 
 export function numberOf({ cursor }: FeedEvent): number {
   return Number(cursor.split('-')[1]);
+}
+
+/** What two feeds say of the same event. */
+export function withoutCursor({ type, timestamp, tenant, data }: FeedEvent): object {
+  return { type, timestamp, tenant, data };
 }
 
 /** Numbers follow each other: in order, each once, and no gap. */
@@ -78,6 +83,13 @@ export async function* sentEvents(response: Response): AsyncGenerator<SentEvent>
       };
     }
   }
+}
+
+/** Until the service ends the stream. */
+export async function everyEvent(response: Response): Promise<SentEvent[]> {
+  const events: SentEvent[] = [];
+  for await (const event of sentEvents(response)) events.push(event);
+  return events;
 }
 
 export async function openStream(

@@ -17,7 +17,15 @@ import {
   type JsonValue,
   type RoleKeys,
 } from '@mandate/metadata';
-import { assertContiguous, openStream, page, readUntil, sentEvents } from './feed-client.ts';
+import {
+  assertContiguous,
+  everyEvent,
+  openStream,
+  page,
+  readUntil,
+  sentEvents,
+  withoutCursor,
+} from './feed-client.ts';
 import { publication, signed } from './owner.ts';
 import { filesOf, holders, Proposals, Team } from './proposer.ts';
 import { backends, describeService, startService, type Client, type Service } from './service.ts';
@@ -147,7 +155,9 @@ describeService(
         keys: [parsePublicKey(key as Record<string, JsonValue>)],
         threshold: 1,
       });
-      const first = parseRoot(Buffer.from(await signed(team.content.get('root') as JsonObject, team.of('root').signers)));
+      const first = parseRoot(
+        Buffer.from(await signed(team.content.get('root') as JsonObject, team.of('root').signers)),
+      );
       const root = nextRoot(first, { snapshot: named(snapshot), timestamp: named(timestamp) }, team.expires);
       const file = await signed(root, team.of('root').signers);
       assert.equal((await operator.publish(team.slug, publication({ root: file }))).status, 201);
@@ -175,27 +185,21 @@ describeService(
         [other.team.slug, 'nobody', 'a~b~c'].map((slug) => page(reader, slug)),
       );
       for (const { status, body } of refused) {
-        const { requestId: _, ...rest } = body as Problem;
-        const { requestId: __, ...first } = refused[0]?.body as Problem;
-        assert.deepEqual([status, rest], [404, first]);
+        assert.equal(status, 404);
+        assert.deepEqual({ ...body, requestId: '' }, { ...refused[0]?.body, requestId: '' });
       }
       const all = await page(reader, undefined);
       assert.deepEqual([all.status, all.body.code], [403, 'FORBIDDEN']);
 
       const wanted = [team.slug, other.team.slug];
-      const events = await readUntil(
-        operator,
-        undefined,
-        (seen) => wanted.every((slug) => seen.some((one) => one.tenant === slug && one.type === 'publication')),
+      const events = await readUntil(operator, undefined, (seen) =>
+        wanted.every((slug) => seen.some((one) => one.tenant === slug && one.type === 'publication')),
       );
       assertContiguous(events);
       for (const slug of wanted) {
         const own = await readUntil(operator, slug, isStarted);
         const told = events.filter(({ tenant }) => tenant === slug);
-        assert.deepEqual(
-          told.slice(0, own.length).map(({ cursor: _, ...rest }) => rest),
-          own.map(({ cursor: _, ...rest }) => rest),
-        );
+        assert.deepEqual(told.slice(0, own.length).map(withoutCursor), own.map(withoutCursor));
       }
     });
 
@@ -303,7 +307,7 @@ describeService(
       const response = await openStream(reader, team.slug);
       const id = /^mdt_([0-9a-f]+)_/.exec(reader.token)?.[1];
       assert.equal((await operator.call('DELETE', `/v1/tokens/${id}`)).status, 204);
-      const last = (await Array.fromAsync(sentEvents(response))).at(-1);
+      const last = (await everyEvent(response)).at(-1);
       assert.equal(last?.event, 'problem');
       assert.equal((JSON.parse(last?.data ?? '') as Problem).code, 'UNAUTHENTICATED');
     });
@@ -385,7 +389,7 @@ for (const backend of backends) {
     it('answers who waits when the service stops', async () => {
       const waiting = page(service.operator, undefined, '?wait=60&after=latest');
       const stream = await openStream(service.operator, undefined, { query: '?after=latest' });
-      const events = Array.fromAsync(sentEvents(stream));
+      const events = everyEvent(stream);
       // Both wait once the first sign of life is there; it is sent at the beginning.
       await new Promise((resolve) => setTimeout(resolve, 200));
       await service.server.close();

@@ -19,7 +19,9 @@ export interface Receiver {
   /** Everything that arrived. */
   readonly deliveries: Delivery[];
   /** Status for the next one; 0 never answers. May set headers. */
-  answer: (delivery: Omit<Delivery, 'status'>) => number | { status: number; headers: Record<string, string> };
+  answer: (
+    delivery: Omit<Delivery, 'status'>,
+  ) => number | { status: number; headers: Record<string, string> };
   /** Those that were taken. */
   taken(): readonly FeedEvent[];
   until(isDone: (deliveries: readonly Delivery[]) => boolean): Promise<void>;

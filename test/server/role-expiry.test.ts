@@ -79,7 +79,18 @@ describe('expiry warnings over time', () => {
         const told = new Map(['root', 'targets', 'reserved'].map((role) => [role, [] as string[]]));
         let after: string | undefined;
         const expected: string[] = [];
-        const stages = [undefined, '30d', undefined, '14d', undefined, '7d', '3d', '1d', 'expired', undefined];
+        const stages = [
+          undefined,
+          '30d',
+          undefined,
+          '14d',
+          undefined,
+          '7d',
+          '3d',
+          '1d',
+          'expired',
+          undefined,
+        ];
         for (const [i, days] of [334, 335, 350, 352, 357, 361, 363, 364, 366, 380].entries()) {
           aheadMs = days * day + 60_000;
           const stage = stages[i];
@@ -87,7 +98,11 @@ describe('expiry warnings over time', () => {
           else expected.push(stage);
           do {
             const { operator } = services[i % services.length] as Service;
-            const { body } = await page(operator, team.slug, `?wait=1${after === undefined ? '' : `&after=${after}`}`);
+            const { body } = await page(
+              operator,
+              team.slug,
+              `?wait=1${after === undefined ? '' : `&after=${after}`}`,
+            );
             after = body.next;
             for (const { type, data } of body.events) {
               if (type === 'role.expiring') told.get((data as { role: string }).role)?.push(data.stage);

@@ -11,7 +11,15 @@ import { Client as DatabaseClient } from 'pg';
 import { page, readUntil } from './feed-client.ts';
 import { publication, type Owner } from './owner.ts';
 import { startReceiver, type Delivery, type Receiver } from './receiver.ts';
-import { backends, Client, describeService, newToken, startService, type Answer, type Service } from './service.ts';
+import {
+  backends,
+  Client,
+  describeService,
+  newToken,
+  startService,
+  type Answer,
+  type Service,
+} from './service.ts';
 import { spawnService } from './spawn.ts';
 
 function signatureOf(secret: string, { headers, body }: Pick<Delivery, 'headers' | 'body'>): string {
@@ -111,7 +119,12 @@ describeService(
         const age = Date.now() / 1000 - Number(delivery.headers['webhook-timestamp']);
         assert.ok(Math.abs(age) < 120);
       }
-      const webhook = await shownUntil(operator, slug, body.id, ({ cursor }) => cursor === feed.at(-1)?.cursor);
+      const webhook = await shownUntil(
+        operator,
+        slug,
+        body.id,
+        ({ cursor }) => cursor === feed.at(-1)?.cursor,
+      );
       assert.equal(webhook.state, 'active');
       assert.ok(!('secret' in webhook));
     });
@@ -119,7 +132,10 @@ describeService(
     it('sends the types that were asked for, and of all tenants to the operator', async () => {
       const tenant = await start();
       const all = await startReceiver();
-      await add(tenant.operator, tenant.slug, { url: receiver.url, events: ['tenant.created', 'root.published'] });
+      await add(tenant.operator, tenant.slug, {
+        url: receiver.url,
+        events: ['tenant.created', 'root.published'],
+      });
       const operators = await add(tenant.operator, undefined, { url: all.url, events: ['publication'] });
       assert.equal(operators.status, 201);
       await publish(tenant, 2);
@@ -178,7 +194,11 @@ describeService(
       await sleep(200);
       assert.equal(receiver.deliveries.length, tried);
       receiver.answer = () => 200;
-      const resumed = await operator.call<Webhook>('POST', `/v1/tenants/${slug}/webhooks/${body.id}/resume`, {});
+      const resumed = await operator.call<Webhook>(
+        'POST',
+        `/v1/tenants/${slug}/webhooks/${body.id}/resume`,
+        {},
+      );
       assert.equal(resumed.body.state, 'active');
       await receiver.until(() => receiver.taken().length >= 2);
       assert.deepEqual(
@@ -201,7 +221,11 @@ describeService(
       const tenant = await start();
       const { operator, slug } = tenant;
       const { body } = await add(operator, slug, { url: receiver.url });
-      const rotated = await operator.call<CreatedWebhook>('POST', `/v1/tenants/${slug}/webhooks/${body.id}/secret`, {});
+      const rotated = await operator.call<CreatedWebhook>(
+        'POST',
+        `/v1/tenants/${slug}/webhooks/${body.id}/secret`,
+        {},
+      );
       assert.equal(rotated.status, 200);
       assert.notEqual(rotated.body.secret, body.secret);
       assert.ok(rotated.body.oldSecretUntil !== undefined);
@@ -225,7 +249,7 @@ describeService(
       const path = `/v1/tenants/${slug}/webhooks/${body.id}/test`;
       assert.deepEqual((await operator.call<WebhookTest>('POST', path, {})).body, { delivered: true });
       const [delivery] = receiver.deliveries as [Delivery];
-      assert.equal(delivery.event.type as string, 'webhook.test');
+      assert.equal(delivery.event.type, 'webhook.test');
       assert.deepEqual(signaturesOn(delivery), [signatureOf(body.secret, delivery)]);
       receiver.answer = () => 503;
       assert.deepEqual((await operator.call<WebhookTest>('POST', path, {})).body, {
@@ -248,7 +272,11 @@ describeService(
       ] as [string, string][];
       for (const [method, path] of requests) {
         const send = (client: Client, place: string): Promise<Answer<Problem>> =>
-          client.call(method, `${place}/webhooks${path}`, method === 'POST' ? { url: receiver.url } : undefined);
+          client.call(
+            method,
+            `${place}/webhooks${path}`,
+            method === 'POST' ? { url: receiver.url } : undefined,
+          );
         assert.deepEqual((await send(publisher, placeOf(slug))).body.code, 'FORBIDDEN', `${method} ${path}`);
         assert.deepEqual((await send(publisher, '/v1')).body.code, 'FORBIDDEN', `${method} ${path}`);
         const foreign = (await send(stranger, placeOf(slug))).body;
@@ -257,7 +285,11 @@ describeService(
         assert.deepEqual({ ...foreign, requestId: '' }, { ...missing, requestId: '' });
         if (path !== '') {
           // A webhook of another tenant, under one's own.
-          assert.equal((await send(stranger, placeOf(other.slug))).body.code, 'NOT_FOUND', `${method} ${path}`);
+          assert.equal(
+            (await send(stranger, placeOf(other.slug))).body.code,
+            'NOT_FOUND',
+            `${method} ${path}`,
+          );
         }
       }
       assert.equal((await operator.call('DELETE', `/v1/tenants/${slug}/webhooks/${body.id}`)).status, 204);
@@ -266,11 +298,20 @@ describeService(
 
     it('has limits', async () => {
       const { operator, slug } = await start();
-      for (const url of ['ftp://example.com/', 'https://user:secret@example.com/', 'https://example.com/#x', 'x']) {
+      for (const url of [
+        'ftp://example.com/',
+        'https://user:secret@example.com/',
+        'https://example.com/#x',
+        'x',
+      ]) {
         assert.equal((await add(operator, slug, { url })).body.code, 'MALFORMED', url);
       }
-      assert.equal((await add(operator, slug, { url: receiver.url, events: ['all'] })).body.code, 'MALFORMED');
-      for (let i = 0; i < 16; i += 1) assert.equal((await add(operator, slug, { url: receiver.url })).status, 201);
+      assert.equal(
+        (await add(operator, slug, { url: receiver.url, events: ['all'] })).body.code,
+        'MALFORMED',
+      );
+      for (let i = 0; i < 16; i += 1)
+        assert.equal((await add(operator, slug, { url: receiver.url })).status, 201);
       assert.equal((await add(operator, slug, { url: receiver.url })).body.code, 'LIMIT_EXCEEDED');
     });
 
@@ -322,7 +363,8 @@ describeService(
         'https://[::ffff:127.0.0.1]/',
         'https://[64:ff9b::7f00:1]/',
       ];
-      for (const url of refused) assert.equal((await add(operator, slug, { url })).body.code, 'MALFORMED', url);
+      for (const url of refused)
+        assert.equal((await add(operator, slug, { url })).body.code, 'MALFORMED', url);
       // No name to judge by: what it resolves to is judged when it is connected to.
       const found = await lookup(hostname()).catch(() => undefined);
       if (found !== undefined && addressClass(found.address) !== 'public') {
@@ -430,7 +472,10 @@ describe('webhooks and several processes, PostgreSQL', () => {
     await receiver.until(() => receiver.taken().length >= 5);
     const feed = await readUntil(service.operator, slug, (events) => events.length >= 5, body.cursor);
     const taken = receiver.taken().map(({ cursor }) => cursor);
-    assert.deepEqual([...new Set(taken)], feed.map(({ cursor }) => cursor));
+    assert.deepEqual(
+      [...new Set(taken)],
+      feed.map(({ cursor }) => cursor),
+    );
     assert.deepEqual(taken, taken.toSorted(byNumber), 'never back');
   });
 

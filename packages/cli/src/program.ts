@@ -35,6 +35,8 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   audit: () => import('./command/audit.ts'),
   history: () => import('./command/history.ts'),
   status: () => import('./command/status.ts'),
+  feed: () => import('./command/feed.ts'),
+  webhook: () => import('./command/webhook.ts'),
 };
 
 const summary =

@@ -49,6 +49,8 @@ function proposalsPath(tenant: TenantPath): string {
   return `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/proposals`;
 }
 
+type Method = 'GET' | 'POST' | 'DELETE';
+
 /** As much of a schema as is needed here. */
 interface Schema<T> {
   safeParse(value: unknown): { success: true; data: T } | { success: false; error: unknown };
@@ -173,7 +175,12 @@ export class Service {
     return this.#call('GET', path, roleVersionListSchema);
   }
 
-  async #call<T>(method: 'GET' | 'POST', path: string, schema: Schema<T>, body?: object): Promise<T> {
+  /** Of the parts of the interface that have a module of their own. @throws CliError as `publish` */
+  request<T>(method: Method, path: string, schema: Schema<T>, body?: object): Promise<T> {
+    return this.#call(method, path, schema, body);
+  }
+
+  async #call<T>(method: Method, path: string, schema: Schema<T>, body?: object): Promise<T> {
     const response = await this.#fetch(method, path, body);
     const text = await readLimited(response).catch((cause: unknown) => {
       throw cause instanceof CliError ? cause : lost(method, this.url, cause);
@@ -187,7 +194,7 @@ export class Service {
     });
   }
 
-  async #fetch(method: 'GET' | 'POST', path: string, body: object | undefined): Promise<Response> {
+  async #fetch(method: Method, path: string, body: object | undefined): Promise<Response> {
     try {
       return await fetch(new URL(path, this.url), {
         method,
@@ -207,7 +214,7 @@ export class Service {
 }
 
 /** A write whose connection broke may have been done. */
-function lost(method: 'GET' | 'POST', url: string, cause: unknown): CliError {
+function lost(method: Method, url: string, cause: unknown): CliError {
   const refused = errnoOf(cause) === 'ECONNREFUSED';
   if (method === 'GET' || refused) {
     return new CliError('UNREACHABLE', `${url} does not answer`, {
@@ -245,10 +252,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-function refusal(method: 'GET' | 'POST', url: string, status: number, text: string): CliError {
+function refusal(method: Method, url: string, status: number, text: string): CliError {
   const problem = problemSchema.safeParse(parseJson(text));
   if (!problem.success) {
-    if (method === 'POST' && status >= 500) return lost(method, url, new Error(`answer ${status}`));
+    if (method !== 'GET' && status >= 500) return lost(method, url, new Error(`answer ${status}`));
     return new CliError(status >= 500 ? 'UNREACHABLE' : 'BAD_ANSWER', `${url} answers ${status}`, {
       next: 'check that the URL is a Mandate service',
     });

@@ -57,7 +57,10 @@ export function createFeedHandlers(
   async function scopeOf(caller: Caller, slug: string | undefined): Promise<FeedScope> {
     if (slug !== undefined) return (await readable(caller, slug)).tenant.id;
     if (caller.operator) return undefined;
-    throw new ServerError('FORBIDDEN', 'only an operator reads the feed of all tenants; use that of a tenant');
+    throw new ServerError(
+      'FORBIDDEN',
+      'only an operator reads the feed of all tenants; use that of a tenant',
+    );
   }
 
   async function read({ caller, parameters, message }: ApiRequest): Promise<ApiAnswer> {

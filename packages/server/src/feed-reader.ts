@@ -35,11 +35,13 @@ export class FeedReader {
     if (after !== undefined && cursor === undefined) {
       throw new ServerError('MALFORMED', 'after is a cursor as the feed gave it, or the word latest');
     }
-    if (cursor !== undefined && cursor.epoch !== epoch) throw gone('is of another database, or an older state of it');
+    if (cursor !== undefined && cursor.epoch !== epoch)
+      throw gone('is of another database, or an older state of it');
     const rows = await readEvents(this.#database, scope, cursor?.number ?? 0);
     const first = rows[0]?.number;
     if (cursor !== undefined) {
-      if (cursor.number > last && first === undefined) throw gone('is of an event that this database does not have');
+      if (cursor.number > last && first === undefined)
+        throw gone('is of an event that this database does not have');
       const isContiguous = first === undefined ? cursor.number === last : first === cursor.number + 1;
       if (!isContiguous) throw gone('is older than the events that are kept');
     }

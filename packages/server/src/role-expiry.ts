@@ -21,7 +21,7 @@ const page = 100;
 const dayMs = 86_400_000;
 
 /** The stage that a role has reached: of several the last one. Undefined before the first. */
-export function expiryStage(
+function expiryStage(
   leftMs: number,
   stageDays: readonly number[],
 ): { stageDays: number; stage: string } | undefined {

@@ -51,7 +51,7 @@ export function messageId(webhookId: string, cursor: string): string {
 }
 
 /** @param attempts that were made before this one */
-export function retryDelayMs(attempts: number, retryMs: number): number {
+function retryDelayMs(attempts: number, retryMs: number): number {
   const delay = Math.min(retryMs * 2 ** Math.min(attempts, 30), maxRetryMs);
   // Receivers that came back are not hit by all at once.
   return Math.round(delay * (1 + Math.random() / 5));
@@ -98,7 +98,11 @@ export class WebhookDelivery {
   }
 
   #start(webhook: WebhookRow): void {
-    const progress = { cursor: webhook.cursor, attempts: webhook.attempts, failingSinceMs: webhook.failingSinceMs };
+    const progress = {
+      cursor: webhook.cursor,
+      attempts: webhook.attempts,
+      failingSinceMs: webhook.failingSinceMs,
+    };
     const running = this.#deliver(webhook, progress)
       .catch(async (error: unknown) => {
         if (!this.#stopping.signal.aborted) throw error;

@@ -61,7 +61,10 @@ export function createWebhookHandlers(
     const slug = parameters['slug'];
     if (slug === undefined) {
       if (caller.operator) return { tenantId: undefined, slug: null };
-      throw new ServerError('FORBIDDEN', 'only an operator has webhooks for all tenants; use those of a tenant');
+      throw new ServerError(
+        'FORBIDDEN',
+        'only an operator has webhooks for all tenants; use those of a tenant',
+      );
     }
     const { tenant } = await context.readable(caller, slug);
     if (hasGrant(caller, tenant.id, 'owner')) return { tenantId: tenant.id, slug };
@@ -97,7 +100,10 @@ export function createWebhookHandlers(
     if (row === undefined) {
       throw new ServerError('LIMIT_EXCEEDED', `there are ${apiLimits.webhooks} webhooks; remove one first`);
     }
-    return { status: 201, body: { ...answerOf(row, await feedReader.epoch(), now()), secret: webhookSecretText(secret) } };
+    return {
+      status: 201,
+      body: { ...answerOf(row, await feedReader.epoch(), now()), secret: webhookSecretText(secret) },
+    };
   };
 
   const list: ApiHandler = async (request) => {
@@ -121,7 +127,10 @@ export function createWebhookHandlers(
       body: JSON.stringify({ type: 'webhook.test', timestamp: new Date(now()).toISOString(), data: {} }),
     };
     const failure = await sender.send(row.url, message, webhookSecrets(row, sealing, now()), stopping);
-    const body: WebhookTest = { delivered: failure === undefined, ...(failure === undefined ? {} : { failure }) };
+    const body: WebhookTest = {
+      delivered: failure === undefined,
+      ...(failure === undefined ? {} : { failure }),
+    };
     return { status: 200, body };
   };
 

@@ -1,5 +1,11 @@
 /** The secrets of webhooks as stored: sealed as online keys are, each bound to its webhook. */
-import { sealingKeyIdOf, sealSecret, unsealSecret, type SealContext, type SealingKeys } from '@mandate/signing';
+import {
+  sealingKeyIdOf,
+  sealSecret,
+  unsealSecret,
+  type SealContext,
+  type SealingKeys,
+} from '@mandate/signing';
 import type { Queryable } from './sql/connection.ts';
 import { replaceWebhookSecrets, webhooksAfter, type WebhookRow } from './sql/webhook.ts';
 

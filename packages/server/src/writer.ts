@@ -317,7 +317,10 @@ export class TenantWriter {
     const { root } = group;
     const live = this.#tenant.head?.row.rootVersion;
     if (root === undefined || live === undefined) return undefined;
-    const [before, after] = [onlineKeyIdsOf(await this.#context.files.root(this.#tenant.id, live)), onlineKeyIdsOf(root)];
+    const [before, after] = [
+      onlineKeyIdsOf(await this.#context.files.root(this.#tenant.id, live)),
+      onlineKeyIdsOf(root),
+    ];
     const isSame = (['snapshot', 'timestamp'] as const).every(
       (purpose) => before[purpose].join() === after[purpose].join(),
     );

@@ -29,6 +29,15 @@ function newsOf(payload: string | undefined): FeedNews {
   return { last: 0, tenants: undefined };
 }
 
+/** Of a connection that may be broken already. */
+async function endOf(client: Client): Promise<void> {
+  try {
+    await client.end();
+  } catch {
+    // Then it has ended.
+  }
+}
+
 export function listenToFeed(options: ListenerOptions): FeedListener {
   let current: Client | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -43,11 +52,11 @@ export function listenToFeed(options: ListenerOptions): FeedListener {
     });
     current = client;
     let broken = false;
-    const again = (error: unknown): void => {
+    const again = (cause: unknown): void => {
       if (broken || closed) return;
       broken = true;
-      options.onTrouble(error);
-      client.end().catch(() => undefined);
+      options.onTrouble(cause);
+      void endOf(client);
       timer = setTimeout(() => void connect(), options.retryMs);
       timer.unref();
     };
@@ -67,7 +76,7 @@ export function listenToFeed(options: ListenerOptions): FeedListener {
     async close() {
       closed = true;
       clearTimeout(timer);
-      await current?.end().catch(() => undefined);
+      if (current !== undefined) await endOf(current);
     },
   };
 }
