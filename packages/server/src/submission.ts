@@ -138,10 +138,13 @@ export async function checkFresh(
   submission: Submission,
   rules: SubmissionRules,
 ): Promise<AcceptedPublication> {
+  const before = tenant.head?.row.serial;
   try {
     return await checkSubmission(tenant, submission, rules);
   } catch (error) {
-    if (!(await tenant.catchUp())) throw error;
+    await tenant.catchUp();
+    // Somebody else may have caught up while the check was under way: what counts is where it began.
+    if (tenant.head?.row.serial === before) throw error;
     return checkSubmission(tenant, submission, rules);
   }
 }

@@ -93,18 +93,20 @@ export class TenantHead {
     return new Set(this.#delegators.values());
   }
 
-  /** Reads what other processes put live. */
+  /** Reads what other processes put live; ends at least as far as the database was when this was called. */
   async catchUp(client: Queryable, tenantId: number): Promise<void> {
     const row = await readHead(client, tenantId);
-    if (row === undefined || row.serial <= this.#row.serial) return;
-    const before = this.#row.serial;
-    const roles = await readRolesSince(client, tenantId, before, row.serial);
-    const delegators = await readDelegators(client, tenantId, before, row.serial);
-    if (this.#row.serial !== before) return;
-    this.advance(row, {
-      roles: new Map(roles.map((role) => [role.role, entryOf(role)])),
-      delegators: new Map(delegators.map(({ role, delegator }) => [role, delegator ?? undefined])),
-    });
+    while (row !== undefined && row.serial > this.#row.serial) {
+      const before = this.#row.serial;
+      const roles = await readRolesSince(client, tenantId, before, row.serial);
+      const delegators = await readDelegators(client, tenantId, before, row.serial);
+      // Somebody else moved on meanwhile, maybe not as far.
+      if (this.#row.serial !== before) continue;
+      this.advance(row, {
+        roles: new Map(roles.map((role) => [role.role, entryOf(role)])),
+        delegators: new Map(delegators.map(({ role, delegator }) => [role, delegator ?? undefined])),
+      });
+    }
   }
 
   /** Moves on to a committed head; does nothing if this one is as new. */
