@@ -16,6 +16,7 @@ const lookAgainMs = 10_000;
 export class FeedReader {
   readonly #database: Database;
   readonly #signal: FeedSignal;
+  readonly #underWay = new Map<string, Promise<FeedPage>>();
 
   constructor(database: Database, signal: FeedSignal) {
     this.#database = database;
@@ -28,6 +29,18 @@ export class FeedReader {
    * @throws ServerError MALFORMED; CURSOR_GONE where there would be a gap before the first event.
    */
   async page(scope: FeedScope, after: string | undefined): Promise<FeedPage> {
+    // Many readers of one feed are woken at once, at the same cursor: one reads for all. A reading that began before a
+    // wake-up is not shared with those who come after it, since they rely on having looked after they were woken.
+    const key = `${this.#signal.wakes} ${scope ?? ''} ${after ?? ''}`;
+    let reading = this.#underWay.get(key);
+    if (reading === undefined) {
+      reading = this.#read(scope, after).finally(() => this.#underWay.delete(key));
+      this.#underWay.set(key, reading);
+    }
+    return reading;
+  }
+
+  async #read(scope: FeedScope, after: string | undefined): Promise<FeedPage> {
     // First the end, then the events: what the end names is then in them, unless it is no longer kept.
     const { epoch, last } = await feedEnd(this.#database, scope);
     if (after === 'latest') return { events: [], next: encodeCursor({ epoch, number: last }) };

@@ -1,12 +1,11 @@
 /** Wakes whoever waits for events in this process. Waking too often does no harm: they look, and wait on. */
-import { setTimeout as sleep } from 'node:timers/promises';
 
 /** One reader's wait. What is told between two waits is not missed. */
 export class FeedWatch {
   readonly #tenantId: number | undefined;
   readonly #close: (watch: FeedWatch) => void;
   #woken = false;
-  #waiting: PromiseWithResolvers<void> | undefined;
+  #end: (() => void) | undefined;
 
   constructor(tenantId: number | undefined, close: (watch: FeedWatch) => void) {
     this.#tenantId = tenantId;
@@ -21,19 +20,22 @@ export class FeedWatch {
   /** Ends when there may be events, the time is up, or `signal` aborts. */
   async wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (this.#woken || signal.aborted) return;
-    this.#waiting = Promise.withResolvers<void>();
-    const timer = new AbortController();
-    const over = AbortSignal.any([timer.signal, signal]);
-    const timeout = sleep(timeoutMs, undefined, { signal: over, ref: false }).catch(() => undefined);
-    await Promise.race([this.#waiting.promise, timeout]);
-    timer.abort();
-    this.#waiting = undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = (): void => resolve();
+    this.#end = end;
+    const timer = setTimeout(end, timeoutMs);
+    timer.unref();
+    signal.addEventListener('abort', end, { once: true });
+    await promise;
+    clearTimeout(timer);
+    signal.removeEventListener('abort', end);
+    this.#end = undefined;
   }
 
   wake(tenants: ReadonlySet<number> | undefined): void {
     if (this.#tenantId !== undefined && tenants?.has(this.#tenantId) === false) return;
     this.#woken = true;
-    this.#waiting?.resolve();
+    this.#end?.();
   }
 
   close(): void {
@@ -43,6 +45,12 @@ export class FeedWatch {
 
 export class FeedSignal {
   readonly #watches = new Set<FeedWatch>();
+  #wakes = 0;
+
+  /** Grows whenever somebody is woken: what was read before that may lack something. */
+  get wakes(): number {
+    return this.#wakes;
+  }
 
   /** @param tenantId undefined: every tenant */
   watch(tenantId: number | undefined): FeedWatch {
@@ -53,6 +61,7 @@ export class FeedSignal {
 
   /** @param tenants undefined: any may have events */
   wake(tenants: readonly number[] | undefined): void {
+    this.#wakes += 1;
     const set = tenants && new Set(tenants);
     for (const watch of this.#watches) watch.wake(set);
   }
