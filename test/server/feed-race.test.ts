@@ -5,10 +5,11 @@ import type { FeedEvent, Publication } from '@mandate/api';
 import { generateSealingKey } from '@mandate/signing';
 import fc from 'fast-check';
 import { Client as DatabaseClient } from 'pg';
+import { startDatabaseProxy, type DatabaseProxy } from './database-proxy.ts';
 import { assertContiguous, numberOf, page, readUntil, withoutCursor } from './feed-client.ts';
 import { publication, type Owner } from './owner.ts';
 import { filesOf, holders, Proposals, Team } from './proposer.ts';
-import { backends, Client, newToken } from './service.ts';
+import { backends, Client, newToken, startService, type Service } from './service.ts';
 import { spawnService, type ServiceProcess } from './spawn.ts';
 
 interface Tenant {
@@ -264,4 +265,65 @@ describe('change feed and several processes, PostgreSQL', function () {
     const ids = events.flatMap(({ data }) => ('id' in data ? [data.id] : []));
     for (const { id } of published) assert.equal(ids.filter((found) => found === id).length, 1);
   });
+});
+
+describe('numbering of events, raced, PostgreSQL', () => {
+  let proxy: DatabaseProxy;
+  /** It gives numbers, through the proxy, and does nothing else. */
+  let numbering: Service;
+  /** It writes, and gives no numbers. */
+  let writing: Service;
+  let drop: () => Promise<void>;
+
+  before(async function () {
+    const [, backend] = backends;
+    assert.ok(backend !== undefined);
+    backend.prepare(this);
+    const made = await backend.database();
+    drop = made.drop;
+    proxy = await startDatabaseProxy(made.config.databaseUrl ?? '');
+    const settings = { ...made.config, stopTimeoutMs: 1_000, logLevel: 'silent' } as const;
+    writing = await startService({ ...settings, feedDelayMs: 3_600_000, feedPollMs: 3_600_000 });
+    numbering = await startService({ ...settings, databaseUrl: proxy.url, feedPollMs: 50 });
+  });
+
+  after(async () => {
+    proxy.decide = () => 'pass';
+    await numbering?.server.close();
+    await writing?.server.close();
+    await proxy?.close();
+    await drop?.();
+  });
+
+  for (const verdict of ['roll-back', 'cut-before', 'cut-after'] as const) {
+    it(`a COMMIT that ends in ${verdict}: no event is lost, none comes twice`, async () => {
+      const { slug, owner } = await writing.operator.tenant(verdict, ['reserved', 'org']);
+      const first = await readUntil(writing.operator, slug, (events) => events.length >= 5);
+      let count = 0;
+      proxy.decide = ({ type, text }) => {
+        if (type !== 'Q' || !text.startsWith('COMMIT') || count > 0) return 'pass';
+        count += 1;
+        return verdict;
+      };
+      for (let i = 0; i < 3; i += 1) {
+        await writing.operator.publish(slug, publication({ org: await owner.advance('org') }));
+      }
+      const rest = await readUntil(
+        writing.operator,
+        slug,
+        (events) => events.filter(({ type }) => type === 'publication').length >= 3,
+        first.at(-1)?.cursor,
+      );
+      assert.equal(count, 1);
+      assert.equal(rest.length, 3);
+      assertContiguous([...first, ...rest]);
+      const all = await readUntil(
+        writing.operator,
+        undefined,
+        (events) =>
+          events.at(-1)?.tenant === slug && events.filter(({ tenant }) => tenant === slug).length >= 8,
+      );
+      assertContiguous(all);
+    });
+  }
 });
