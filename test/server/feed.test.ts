@@ -1,5 +1,6 @@
 /** The change feed: what is in it, who reads it, how it is read. */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   feedEventSchema,
   feedEventTypes,
@@ -41,6 +42,13 @@ function has(type: string): (events: readonly FeedEvent[]) => boolean {
 /** What a tenant's first publication brings. */
 function isStarted(events: readonly FeedEvent[]): boolean {
   return ['publication', 'root.published'].every((type) => has(type)(events));
+}
+
+async function until(isIt: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isIt()); tries += 1) {
+    assert.ok(tries < 1_000);
+    await sleep(20);
+  }
 }
 
 let aheadMs = 0;
@@ -312,6 +320,20 @@ describeService(
       assert.equal((JSON.parse(last?.data ?? '') as Problem).code, 'UNAUTHENTICATED');
     });
 
+    it('answers nothing to a token that was deleted while it waited', async () => {
+      const { team, operator } = await start();
+      await readUntil(operator, team.slug, isStarted);
+      const reader = await operator.with([{ tenant: team.slug, level: 'reader' }]);
+      const waiting = page(reader, team.slug, '?after=latest&wait=2');
+      const id = /^mdt_([0-9a-f]+)_/.exec(reader.token)?.[1];
+      await until(async () => {
+        const metrics = await (await fetch(`${operator.url}/metrics`)).text();
+        return /^mandate_feed_readers [1-9]/m.test(metrics);
+      });
+      assert.equal((await operator.call('DELETE', `/v1/tokens/${id}`)).status, 204);
+      assert.deepEqual((await waiting).body.code, 'UNAUTHENTICATED');
+    });
+
     it('has so many readers of one token at a time, and gives places back', async () => {
       const { team, operator } = await start();
       const reader = await operator.with([{ tenant: team.slug, level: 'reader' }]);
@@ -320,11 +342,7 @@ describeService(
       assert.deepEqual([over.status, over.body.code], [429, 'RATE_LIMITED']);
       assert.equal((await page(reader, team.slug)).status, 200, 'who does not wait takes no place');
       for (const stream of streams) await stream.body?.cancel();
-      for (let tries = 0; ; tries += 1) {
-        const { status } = await page(reader, team.slug, '?wait=1&after=latest');
-        if (status === 200) break;
-        assert.ok(tries < 50);
-      }
+      await until(async () => (await page(reader, team.slug, '?wait=1&after=latest')).status === 200);
     });
   },
   {
@@ -371,9 +389,7 @@ for (const backend of backends) {
       const client = service.operator;
       const { next } = (await page(client, slug, '?after=latest')).body;
       // What is forgotten is forgotten soon after the start.
-      for (let tries = 0; (await page(client, slug)).body.events.length > 0; tries += 1) {
-        assert.ok(tries < 500);
-      }
+      await until(async () => (await page(client, slug)).body.events.length === 0);
       assert.equal(next, whole.at(-1)?.cursor);
       assert.deepEqual((await page(client, slug, `?after=${next}`)).body, { events: [], next });
       for (const { cursor } of whole.slice(0, -1)) {
@@ -390,8 +406,10 @@ for (const backend of backends) {
       const waiting = page(service.operator, undefined, '?wait=60&after=latest');
       const stream = await openStream(service.operator, undefined, { query: '?after=latest' });
       const events = everyEvent(stream);
-      // Both wait once the first sign of life is there; it is sent at the beginning.
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await until(async () => {
+        const metrics = await (await fetch(`${service.server.url}/metrics`)).text();
+        return /^mandate_feed_readers 2$/m.test(metrics);
+      });
       await service.server.close();
       assert.deepEqual((await waiting).body.events, []);
       assert.ok((await events).every(({ comment }) => comment));

@@ -74,14 +74,21 @@ export function createFeedHandlers(
     const gone = new AbortController();
     const leave = (): void => gone.abort();
     message.socket.once('close', leave);
+    if (message.socket.destroyed) leave();
     const signal = AbortSignal.any([gone.signal, stopping]);
     const done = (): void => {
       message.socket.off('close', leave);
       release();
     };
+    /** Once more: a token may have been deleted while its reader waited. */
+    const authorize = async (): Promise<void> => {
+      await scopeOf(await tokens.authenticate(message.headers.authorization), slug);
+    };
     if (!isStream) {
       try {
-        return { status: 200, body: await feedReader.wait(scope, after, waitMs, signal) };
+        const page = await feedReader.wait(scope, after, waitMs, signal);
+        await authorize();
+        return { status: 200, body: page };
       } finally {
         done();
       }
@@ -95,9 +102,7 @@ export function createFeedHandlers(
         first,
         heartbeatMs,
         signal,
-        authorize: async () => {
-          await scopeOf(await tokens.authenticate(message.headers.authorization), slug);
-        },
+        authorize,
       });
       stream.once('close', () => {
         leave();
