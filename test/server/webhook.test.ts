@@ -296,6 +296,27 @@ describeService(
       assert.equal((await operator.call('DELETE', `/v1/tenants/${slug}/webhooks/${body.id}`)).status, 404);
     });
 
+    it('is in the audit log, without what may be secret', async () => {
+      const { operator, slug } = await start();
+      const { body } = await add(operator, slug, { url: `${receiver.url}?token=abc` });
+      for (const [method, path] of [
+        ['POST', '/secret'],
+        ['POST', '/resume'],
+        ['DELETE', ''],
+        ['DELETE', ''],
+      ] as const) {
+        await operator.call(method, `/v1/tenants/${slug}/webhooks/${body.id}${path}`);
+      }
+      const answer = await operator.call<{ records: { record: string }[] }>(
+        'GET',
+        `/v1/tenants/${slug}/audit?chain=administration`,
+      );
+      const text = JSON.stringify(answer.body);
+      const actions = [...text.matchAll(/webhook-\w+/g)].map(([action]) => action);
+      assert.deepEqual(actions, ['webhook-create', 'webhook-secret', 'webhook-resume', 'webhook-delete']);
+      assert.ok(!text.includes('token=abc') && !text.includes(body.secret.slice(6)));
+    });
+
     it('has limits', async () => {
       const { operator, slug } = await start();
       for (const url of [

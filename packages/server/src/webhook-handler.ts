@@ -8,12 +8,14 @@ import {
   type WebhookTest,
 } from '@mandate/api';
 import type { SealingKeys } from '@mandate/signing';
+import { recordEvents, serviceLogId } from './audit.ts';
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
 import { encodeCursor } from './feed-cursor.ts';
 import type { FeedReader } from './feed-reader.ts';
 import type { ApiHandler, ApiRequest } from './handler.ts';
-import type { Database } from './sql/connection.ts';
+import { describe } from './principal.ts';
+import { transaction, type Database, type Queryable } from './sql/connection.ts';
 import {
   deleteWebhook,
   findWebhook,
@@ -78,24 +80,45 @@ export function createWebhookHandlers(
     return { place, row };
   }
 
+  /** The write and its record, together or not at all. Undefined where there was nothing to write. */
+  function recorded<T>(
+    { caller }: ApiRequest,
+    { tenantId }: Place,
+    action: 'webhook-create' | 'webhook-delete' | 'webhook-secret' | 'webhook-resume',
+    webhook: Readonly<Record<string, unknown>>,
+    write: (client: Queryable) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    return transaction(database, async (client) => {
+      const written = await write(client);
+      const event = { action, who: describe(caller), webhook };
+      if (written !== undefined) await recordEvents(client, tenantId ?? serviceLogId, [event], now());
+      return written;
+    });
+  }
+
   const create: ApiHandler = async (request) => {
-    const { tenantId, slug } = await placeOf(request);
-    const { url, events } = await readJson(request.message, createWebhookRequestSchema, apiLimits.bodyBytes);
+    const place = await placeOf(request);
+    const { url, events = [] } = await readJson(
+      request.message,
+      createWebhookRequestSchema,
+      apiLimits.bodyBytes,
+    );
     sender.requireUsable(url);
     const id = randomBytes(8).toString('hex');
     const secret = newWebhookSecret();
-    const row = await insertWebhook(
-      database,
-      {
-        id,
-        tenantId,
-        url,
-        events: [...new Set(events)],
-        secret: sealWebhookSecret(secret, id, slug, sealing),
-        createdBy: request.caller.tokenId,
-        createdMs: now(),
-      },
-      apiLimits.webhooks,
+    const next = {
+      id,
+      tenantId: place.tenantId,
+      url,
+      events: [...new Set(events)],
+      secret: sealWebhookSecret(secret, id, place.slug, sealing),
+      createdBy: request.caller.tokenId,
+      createdMs: now(),
+    };
+    // The path of an address may be a secret of its receiver.
+    const told = { id, origin: new URL(url).origin, events: next.events };
+    const row = await recorded(request, place, 'webhook-create', told, (client) =>
+      insertWebhook(client, next, apiLimits.webhooks),
     );
     if (row === undefined) {
       throw new ServerError('LIMIT_EXCEEDED', `there are ${apiLimits.webhooks} webhooks; remove one first`);
@@ -114,8 +137,12 @@ export function createWebhookHandlers(
   };
 
   const remove: ApiHandler = async (request) => {
-    const { tenantId } = await placeOf(request);
-    if (!(await deleteWebhook(database, tenantId, request.parameters['id'] ?? ''))) throw noWebhook();
+    const place = await placeOf(request);
+    const id = request.parameters['id'] ?? '';
+    const done = await recorded(request, place, 'webhook-delete', { id }, async (client) =>
+      (await deleteWebhook(client, place.tenantId, id)) ? true : undefined,
+    );
+    if (done === undefined) throw noWebhook();
     return { status: 204 };
   };
 
@@ -138,7 +165,9 @@ export function createWebhookHandlers(
     const { place, row } = await found(request);
     const secret = newWebhookSecret();
     const sealed = sealWebhookSecret(secret, row.id, place.slug, sealing);
-    const rotated = await rotateWebhook(database, row.id, sealed, now() + overlapMs);
+    const rotated = await recorded(request, place, 'webhook-secret', { id: row.id }, (client) =>
+      rotateWebhook(client, row.id, sealed, now() + overlapMs),
+    );
     if (rotated === undefined) throw noWebhook();
     return {
       status: 200,
@@ -150,7 +179,9 @@ export function createWebhookHandlers(
     const { place, row } = await found(request);
     // Refused where its next events are no longer kept.
     await feedReader.behind(place.tenantId, row.cursor);
-    const resumed = await resumeWebhook(database, row.id);
+    const resumed = await recorded(request, place, 'webhook-resume', { id: row.id }, (client) =>
+      resumeWebhook(client, row.id),
+    );
     if (resumed === undefined) throw noWebhook();
     return { status: 200, body: answerOf(resumed, await feedReader.epoch(), now()) };
   };
