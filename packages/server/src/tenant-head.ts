@@ -96,7 +96,8 @@ export class TenantHead {
   /** Reads what other processes put live; ends at least as far as the database was when this was called. */
   async catchUp(client: Queryable, tenantId: number): Promise<void> {
     const row = await readHead(client, tenantId);
-    while (row !== undefined && row.serial > this.#row.serial) {
+    if (row === undefined) return;
+    while (this.#row.serial < row.serial) {
       const before = this.#row.serial;
       const roles = await readRolesSince(client, tenantId, before, row.serial);
       const delegators = await readDelegators(client, tenantId, before, row.serial);
