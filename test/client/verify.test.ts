@@ -176,6 +176,22 @@ describe('client: verdicts', () => {
     assert.deepEqual(summary(await ask(sim, {}, { minThreshold: 2 })), ['THRESHOLD_NOT_MET', 'POLICY']);
   });
 
+  it('THRESHOLD_NOT_MET names who signed the file at fault and who did not', async () => {
+    const sim = new SimRepository();
+    const keys = newKeys(3);
+    const [first, second, third] = keys.map(({ keyId }) => keyId);
+    sim.delegate('targets', 'repo~team~app', { keys, threshold: 2 });
+    sim.addTarget('repo~team~app', 'team/app/v1', 'image one');
+    sim.writeRole('repo~team~app', sim.sign('repo~team~app', keys.slice(1, 2)));
+    sim.publish();
+    const verdict = await ask(sim);
+    assert.deepEqual(summary(verdict), ['THRESHOLD_NOT_MET', 'SIGNATURES']);
+    assert.deepEqual('signing' in verdict && [verdict.role, verdict.signing], [
+      'repo~team~app',
+      { threshold: 2, signed: [second], missing: [first, third] },
+    ]);
+  });
+
   it('finds at once what was signed after the last refresh, and what was withdrawn after it is due', async () => {
     const sim = newTenant();
     const tenant = opened(sim);

@@ -1,5 +1,5 @@
 /** The answer to a verification. Refusals are answers too: nothing is thrown for them. */
-import { MetadataError, type FailureCode } from '@mandate/metadata';
+import { MetadataError, type FailureCode, type SigningStatus } from '@mandate/metadata';
 import { ClientError, type ErrorReason } from './error.ts';
 import type { Evidence } from './evidence.ts';
 
@@ -30,6 +30,8 @@ export interface Refused {
   readonly reason: ErrorReason | JudgementReason;
   /** The role at fault, where one is. */
   readonly role?: string;
+  /** Who signed the file at fault and who did not, where too few keys did. */
+  readonly signing?: Pick<SigningStatus, 'threshold' | 'signed' | 'missing'>;
   readonly message: string;
   /** What to do next. */
   readonly hint: string;
@@ -60,13 +62,20 @@ export function refusal(
   code: FailureCode,
   reason: Refused['reason'],
   message: string,
-  more: { role?: string | undefined; evidence?: Evidence | undefined } = {},
+  more: {
+    role?: string | undefined;
+    signing?: SigningStatus | undefined;
+    evidence?: Evidence | undefined;
+  } = {},
 ): Refused {
-  const { role, evidence } = more;
+  const { role, signing, evidence } = more;
   return {
     code,
     reason,
     ...(role === undefined ? {} : { role }),
+    ...(signing === undefined
+      ? {}
+      : { signing: { threshold: signing.threshold, signed: signing.signed, missing: signing.missing } }),
     message,
     hint: hints[code],
     ...(evidence === undefined ? {} : { evidence }),
@@ -75,7 +84,11 @@ export function refusal(
 
 /** The verdict that an error stands for. Anything but an error of ours is a fault in the program and is thrown on. */
 export function refusalOf(error: unknown): Refused {
-  if (error instanceof MetadataError || error instanceof ClientError) {
+  if (error instanceof MetadataError) {
+    const { code, reason, message, role, signing } = error;
+    return refusal(code, reason, message, { role, signing });
+  }
+  if (error instanceof ClientError) {
     return refusal(error.code, error.reason, error.message, { role: error.role });
   }
   throw error;

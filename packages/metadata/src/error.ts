@@ -2,6 +2,7 @@
  * The closed set of answers that a verification can have, shared by library, command line, API and webhooks, and the
  * one error class of this package. `code` is what programs branch on; `reason` says which rule was broken.
  */
+import type { SigningStatus } from './threshold.ts';
 
 /** Every outcome of a verification (DESIGN section 2). */
 export const verdictCodes = [
@@ -60,17 +61,24 @@ export class MetadataError extends Error {
   readonly reason: MetadataReason;
   /** The role whose file was refused, where known. */
   readonly role: string | undefined;
+  /** Who signed the refused file and who did not, where that is why. */
+  readonly signing: SigningStatus | undefined;
 
   constructor(
     code: FailureCode,
     reason: MetadataReason,
     message: string,
-    options: { role?: string | undefined; cause?: unknown } = {},
+    options: {
+      role?: string | undefined;
+      signing?: SigningStatus | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.reason = reason;
     this.role = options.role;
+    this.signing = options.signing;
   }
 }
 

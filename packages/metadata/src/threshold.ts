@@ -61,7 +61,7 @@ export function requireThreshold(envelope: Envelope, keySet: KeySet, role: strin
     'THRESHOLD_NOT_MET',
     'SIGNATURES',
     `role ${role}: ${status.distinct} of ${status.threshold} keys signed; missing: ${status.missing.join(', ') || 'no key is left to sign'}`,
-    { role },
+    { role, signing: status },
   );
 }
 
