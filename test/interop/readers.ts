@@ -1,12 +1,10 @@
 /**
- * Three independent TUF clients that read a repository: tuf-js, python-tuf and go-tuf, each in a process of its own
- * with a command line that they share:
- *
- *     reader --metadata-url URL --targets-url URL --root FILE --dir FOLDER [--target PATH]...
- *
- * They look targets up and download none. Each prints one line of JSON, a {@link ReaderAnswer}, and exits with 0
- * when it could answer, a refusal included.
+ * Three independent TUF clients that read repositories: tuf-js, python-tuf and go-tuf, each in a process of its own.
+ * They take {@link ReaderRequest}s on standard input and print a {@link ReaderAnswer} for each, all of them one line of
+ * JSON, so that one process reads many repositories. They look targets up and download none, and exit with 0 when they
+ * could answer, refusals included.
  */
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -42,12 +40,23 @@ interface ReaderQuestion {
   /** Bytes of the root to trust at the start. */
   readonly root: Uint8Array;
   readonly targets: readonly string[];
+  /** The client's folder from an earlier question, to go on with; by default a client that knows the root and no more. */
+  readonly dir?: string;
+}
+
+/** What a reader gets of a question. */
+export interface ReaderRequest extends Pick<ReaderQuestion, 'metadataUrl' | 'targetsUrl' | 'targets'> {
+  /** File with the root to trust where the folder has none. */
+  readonly root: string;
+  /** Folder for the client's state. */
+  readonly dir: string;
 }
 
 export interface Reader {
   readonly name: ReaderName;
-  /** Reads with a fresh client that knows the given root and nothing else. */
   read(question: ReaderQuestion): Promise<ReaderAnswer>;
+  /** One process for all of them, in their order; each with a client of its own. */
+  readAll(questions: readonly ReaderQuestion[]): Promise<ReaderAnswer[]>;
 }
 
 export type ReaderName = 'tuf-js' | 'python-tuf' | 'go-tuf';
@@ -87,19 +96,27 @@ const commands: Record<ReaderName, () => Promise<[program: string, ...args: stri
   'go-tuf': async () => [process.env['MANDATE_TEST_GO_READER'] ?? (await (goReader ??= buildGoReader()))],
 };
 
-async function readWith(name: ReaderName, question: ReaderQuestion): Promise<ReaderAnswer> {
+async function readWith(name: ReaderName, questions: readonly ReaderQuestion[]): Promise<ReaderAnswer[]> {
   const [program, ...args] = await commands[name]();
   const folder = await mkdtemp(join(tmpdir(), 'mandate-reader-'));
   try {
-    const root = join(folder, 'trusted-root.json');
-    const dir = join(folder, 'state');
-    await mkdir(dir);
-    await writeFile(root, question.root);
-    args.push('--metadata-url', question.metadataUrl, '--targets-url', question.targetsUrl);
-    args.push('--root', root, '--dir', dir, ...question.targets.flatMap((path) => ['--target', path]));
-    const { stdout } = await run(program, args, { timeout: readTimeoutMs });
-    const answer: ReaderAnswer = JSON.parse(stdout);
-    return answer;
+    const requests: ReaderRequest[] = [];
+    for (const [i, { root, dir: given, ...rest }] of questions.entries()) {
+      const dir = given ?? join(folder, `state-${i}`);
+      await mkdir(dir, { recursive: true });
+      const request = { ...rest, root: join(folder, `trusted-root-${i}.json`), dir };
+      await writeFile(request.root, root);
+      requests.push(request);
+    }
+    const running = run(program, args, { timeout: readTimeoutMs, maxBuffer: 64 * 1_048_576 });
+    running.child.stdin?.end(requests.map((request) => `${JSON.stringify(request)}\n`).join(''));
+    const { stdout } = await running;
+    const answers = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line): ReaderAnswer => JSON.parse(line));
+    assert.equal(answers.length, questions.length);
+    return answers;
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -113,7 +130,11 @@ export function reader(context: Context, name: ReaderName): Reader {
     // The first build fetches modules, which takes longer than a test may.
     context.timeout(buildTimeoutMs);
   }
-  return { name, read: async (question) => await readWith(name, question) };
+  return {
+    name,
+    read: async (question) => (await readWith(name, [question]))[0] as ReaderAnswer,
+    readAll: async (questions) => await readWith(name, questions),
+  };
 }
 
 /** All three readers, to hold one repository before each; skips the test where one cannot run. */

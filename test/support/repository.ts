@@ -84,6 +84,8 @@ export interface SimOptions {
   readonly rootThreshold?: number;
   /** Of timestamp, snapshot and targets, where they are not to be new. */
   readonly topKeys?: Readonly<Record<string, readonly SimKey[]>>;
+  /** Its clock, milliseconds since the epoch. Default {@link start}. */
+  readonly now?: number;
 }
 
 export class SimRepository implements Source {
@@ -101,7 +103,7 @@ export class SimRepository implements Source {
   beforeSign: (role: string, signed: Writable) => void = () => {};
   /** Called before each answer; may throw, or wait. */
   beforeFetch: (name: string) => Promise<void> | void = () => {};
-  now = start;
+  now: number;
   readonly #profile: boolean;
   readonly #consistent: boolean;
   readonly #hashes: boolean;
@@ -113,6 +115,7 @@ export class SimRepository implements Source {
     this.#profile = options.profile ?? true;
     this.#consistent = options.consistent ?? true;
     this.#hashes = options.hashes ?? true;
+    this.now = options.now ?? start;
     this.signers.set('root', options.rootKeys ?? newKeys(1));
     for (const role of ['timestamp', 'snapshot', 'targets'])
       this.signers.set(role, options.topKeys?.[role] ?? newKeys(1));
@@ -302,7 +305,7 @@ export class SimRepository implements Source {
   }
 
   /** Splits a role into 2^bitLength bins with its own keys. */
-  split(role: string, bitLength: number): void {
+  split(role: string, bitLength: number, threshold = 1): void {
     const keys = this.signers.get(role) ?? [];
     const bins = { bitLength, namePrefix: `bins~${role}` };
     this.update(role, (signed) => {
@@ -313,7 +316,7 @@ export class SimRepository implements Source {
           bit_length: bitLength,
           keyids: keys.map(({ keyId }) => keyId),
           name_prefix: bins.namePrefix,
-          threshold: 1,
+          threshold,
         },
       };
     });

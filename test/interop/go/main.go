@@ -1,26 +1,18 @@
-// Command reader asks the stock go-tuf client for the state of a repository and for targets in it, and prints
-// the answer as JSON. The command line and the answer are those of ../readers.ts.
+// Command reader asks the stock go-tuf client for the state of repositories and for targets in them, and prints
+// the answers as JSON. Questions and answers are those of ../readers.ts.
 package main
 
 import (
 	"encoding/hex"
 	"encoding/json"
-	"flag"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 )
-
-type paths []string
-
-func (p *paths) String() string { return fmt.Sprint(*p) }
-
-func (p *paths) Set(path string) error {
-	*p = append(*p, path)
-	return nil
-}
 
 type target struct {
 	Length int64  `json:"length"`
@@ -41,22 +33,25 @@ type refusal struct {
 }
 
 type question struct {
-	metadataURL, targetsURL, root, dir string
-	targets                            paths
+	MetadataURL string   `json:"metadataUrl"`
+	TargetsURL  string   `json:"targetsUrl"`
+	Root        string   `json:"root"`
+	Dir         string   `json:"dir"`
+	Targets     []string `json:"targets"`
 }
 
 func read(q question) (*answer, error) {
-	root, err := os.ReadFile(q.root)
+	root, err := os.ReadFile(q.Root)
 	if err != nil {
 		return nil, err
 	}
-	settings, err := config.New(q.metadataURL, root)
+	settings, err := config.New(q.MetadataURL, root)
 	if err != nil {
 		return nil, err
 	}
-	settings.LocalMetadataDir = q.dir
-	settings.LocalTargetsDir = q.dir
-	settings.RemoteTargetsURL = q.targetsURL
+	settings.LocalMetadataDir = q.Dir
+	settings.LocalTargetsDir = q.Dir
+	settings.RemoteTargetsURL = q.TargetsURL
 	client, err := updater.New(settings)
 	if err != nil {
 		return nil, err
@@ -70,9 +65,9 @@ func read(q question) (*answer, error) {
 		Root:      trusted.Root.Signed.Version,
 		Timestamp: trusted.Timestamp.Signed.Version,
 		Snapshot:  trusted.Snapshot.Signed.Version,
-		Targets:   make(map[string]*target, len(q.targets)),
+		Targets:   make(map[string]*target, len(q.Targets)),
 	}
-	for _, path := range q.targets {
+	for _, path := range q.Targets {
 		info, err := client.GetTargetInfo(path)
 		// go-tuf answers "not there" with an error that has no type of its own.
 		if err != nil && err.Error() == fmt.Sprintf("target %s not found", path) {
@@ -87,23 +82,30 @@ func read(q question) (*answer, error) {
 	return found, nil
 }
 
-func main() {
-	var q question
-	flag.StringVar(&q.metadataURL, "metadata-url", "", "where the metadata is")
-	flag.StringVar(&q.targetsURL, "targets-url", "", "where the target files are")
-	flag.StringVar(&q.root, "root", "", "file with the trusted root")
-	flag.StringVar(&q.dir, "dir", "", "folder for the client's state")
-	flag.Var(&q.targets, "target", "a target path to look up, may be repeated")
-	flag.Parse()
-
-	var output any
-	found, err := read(q)
-	if err != nil {
-		output = refusal{Error: err.Error()}
-	} else {
-		output = found
+func answers(in io.Reader, out io.Writer) error {
+	questions, results := json.NewDecoder(in), json.NewEncoder(out)
+	for {
+		var q question
+		if err := questions.Decode(&q); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		var output any
+		found, err := read(q)
+		if err != nil {
+			output = refusal{Error: err.Error()}
+		} else {
+			output = found
+		}
+		if err := results.Encode(output); err != nil {
+			return err
+		}
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(output); err != nil {
+}
+
+func main() {
+	if err := answers(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

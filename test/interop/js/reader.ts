@@ -1,41 +1,13 @@
 /**
- * Asks the stock tuf-js client for the state of a repository and for targets in it, and prints the answer as JSON.
- * The command line and the answer are those of ../readers.ts.
+ * Asks the stock tuf-js client for the state of repositories and for targets in them, and prints the answers as JSON.
+ * Questions and answers are those of ../readers.ts.
  */
+import { existsSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { createInterface } from 'node:readline';
 import { Updater } from 'tuf-js';
-import type { ReaderAnswer, TargetAnswer } from '../readers.ts';
-
-interface Question {
-  readonly metadataUrl: string;
-  readonly targetsUrl: string;
-  readonly root: string;
-  readonly dir: string;
-  readonly targets: readonly string[];
-}
-
-function parseQuestion(args: string[]): Question {
-  const text = { type: 'string', default: '' } as const;
-  const { values } = parseArgs({
-    args,
-    options: {
-      'metadata-url': text,
-      'targets-url': text,
-      root: text,
-      dir: text,
-      target: { type: 'string', multiple: true, default: [] },
-    },
-  });
-  return {
-    metadataUrl: values['metadata-url'],
-    targetsUrl: values['targets-url'],
-    root: values.root,
-    dir: values.dir,
-    targets: values.target,
-  };
-}
+import type { ReaderAnswer, ReaderRequest, TargetAnswer } from '../readers.ts';
 
 /** The client keeps what it trusts in its folder, unversioned. */
 async function trustedVersion(dir: string, role: string): Promise<number> {
@@ -44,8 +16,9 @@ async function trustedVersion(dir: string, role: string): Promise<number> {
   return file.signed.version;
 }
 
-async function read({ metadataUrl, targetsUrl, root, dir, targets }: Question): Promise<ReaderAnswer> {
-  await copyFile(root, join(dir, 'root.json'));
+async function read({ metadataUrl, targetsUrl, root, dir, targets }: ReaderRequest): Promise<ReaderAnswer> {
+  // A folder from before is gone on with; tuf-js starts from the root that lies there.
+  if (!existsSync(join(dir, 'root.json'))) await copyFile(root, join(dir, 'root.json'));
   const updater = new Updater({
     metadataDir: dir,
     metadataBaseUrl: metadataUrl,
@@ -67,7 +40,7 @@ async function read({ metadataUrl, targetsUrl, root, dir, targets }: Question): 
   };
 }
 
-async function answerTo(question: Question): Promise<ReaderAnswer> {
+async function answerTo(question: ReaderRequest): Promise<ReaderAnswer> {
   try {
     return await read(question);
   } catch (error) {
@@ -75,4 +48,7 @@ async function answerTo(question: Question): Promise<ReaderAnswer> {
   }
 }
 
-process.stdout.write(`${JSON.stringify(await answerTo(parseQuestion(process.argv.slice(2))))}\n`);
+for await (const line of createInterface({ input: process.stdin })) {
+  const question = JSON.parse(line) as ReaderRequest;
+  process.stdout.write(`${JSON.stringify(await answerTo(question))}\n`);
+}

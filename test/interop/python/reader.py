@@ -1,8 +1,8 @@
-"""Asks the stock python-tuf client for the state of a repository and for targets in it, and prints the answer
-as JSON. The command line and the answer are those of ../readers.ts."""
+"""Asks the stock python-tuf client for the state of repositories and for targets in them, and prints the answers
+as JSON. Questions and answers are those of ../readers.ts."""
 
-import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +16,36 @@ def target(updater: Updater, path: str) -> dict[str, Any] | None:
     return None if info is None else {"length": info.length, "sha256": info.hashes.get("sha256")}
 
 
-def read(question: argparse.Namespace) -> dict[str, Any]:
+def read(question: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(question["dir"])
+    # A folder from before is gone on with; python-tuf would start over from a bootstrap root.
+    known = (folder / "root.json").exists()
     updater = Updater(
-        metadata_dir=question.dir,
-        metadata_base_url=question.metadata_url,
-        target_dir=question.dir,
-        target_base_url=question.targets_url,
-        bootstrap=Path(question.root).read_bytes(),
+        metadata_dir=str(folder),
+        metadata_base_url=question["metadataUrl"],
+        target_dir=str(folder),
+        target_base_url=question["targetsUrl"],
+        bootstrap=None if known else Path(question["root"]).read_bytes(),
     )
     updater.refresh()
     # The client keeps what it trusts in its folder, unversioned.
     versions = {
-        role: Metadata.from_file(str(Path(question.dir) / f"{role}.json")).signed.version
+        role: Metadata.from_file(str(folder / f"{role}.json")).signed.version
         for role in ("root", "timestamp", "snapshot")
     }
-    return {"ok": True, **versions, "targets": {path: target(updater, path) for path in question.target}}
+    return {"ok": True, **versions, "targets": {path: target(updater, path) for path in question["targets"]}}
+
+
+def answer_to(question: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return read(question)
+    except (RepositoryError, DownloadError, OSError, ValueError) as error:
+        return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--metadata-url", required=True)
-    parser.add_argument("--targets-url", required=True)
-    parser.add_argument("--root", required=True)
-    parser.add_argument("--dir", required=True)
-    parser.add_argument("--target", action="append", default=[])
-    question = parser.parse_args()
-    try:
-        answer = read(question)
-    except (RepositoryError, DownloadError, OSError, ValueError) as error:
-        answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer))
+    for line in sys.stdin:
+        print(json.dumps(answer_to(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
