@@ -85,7 +85,11 @@ describe('cli: the shape of the Sigstore ceremony', function () {
 
   it('from a threshold of 1 to 3 of 5: the old threshold is met at once, the new one at the third', async () => {
     const { proposal } = await who('alice').json<{ proposal: Progress }>(
-      ...['root', 'propose', tenant, '--threshold', '3'],
+      'root',
+      'propose',
+      tenant,
+      '--threshold',
+      '3',
     );
     assert.equal(proposal.state, 'open');
     assert.deepEqual(counts(proposal), [
@@ -122,7 +126,11 @@ describe('cli: the shape of the Sigstore ceremony', function () {
     it(`the same keys, a later expiry: ${order.map((one) => one.join(' ')).join(', then ')}`, async () => {
       const before = await liveRoot();
       const { proposal } = await who('alice').json<{ proposal: Progress }>(
-        ...['root', 'propose', tenant, '--expires', `${5 + i}y`],
+        'root',
+        'propose',
+        tenant,
+        '--expires',
+        `${5 + i}y`,
       );
       for (const [signed, [name, how]] of order.entries()) {
         const current = await progress(proposal.number);
@@ -146,7 +154,11 @@ describe('cli: the shape of the Sigstore ceremony', function () {
   it('files of several signers, made from one export, merge in any order', async () => {
     const alice = who('alice');
     const { proposal } = await alice.json<{ proposal: Progress }>(
-      ...['root', 'propose', tenant, '--expires', '9y'],
+      'root',
+      'propose',
+      tenant,
+      '--expires',
+      '9y',
     );
     const exported = alice.path('all.json');
     await alice.do('proposal', 'export', tenant, String(proposal.number), exported);
@@ -167,7 +179,13 @@ describe('cli: the shape of the Sigstore ceremony', function () {
     const frank = await keyOf('frank');
     const erin = await keyOf('erin');
     const { proposal } = await who('alice').json<{ proposal: Progress }>(
-      ...['root', 'propose', tenant, '--remove-key', erin, '--add-key', frank],
+      'root',
+      'propose',
+      tenant,
+      '--remove-key',
+      erin,
+      '--add-key',
+      frank,
     );
     const steps: [Name, 'online' | 'file', number, number][] = [
       ['frank', 'file', 1, 2],
@@ -191,11 +209,21 @@ describe('cli: the shape of the Sigstore ceremony', function () {
     assert.equal(roles['root']?.keys.length, 5);
     // Who left signs no more: four of the old five are not enough without a third of the new ones.
     const next = await who('alice').json<{ proposal: Progress }>(
-      ...['root', 'propose', tenant, '--expires', '10y'],
+      'root',
+      'propose',
+      tenant,
+      '--expires',
+      '10y',
     );
     const { number } = next.proposal;
     const refused = await who('erin').try([
-      ...['proposal', 'sign', tenant, String(number), '--key', 'erin', '--json'],
+      'proposal',
+      'sign',
+      tenant,
+      String(number),
+      '--key',
+      'erin',
+      '--json',
     ]);
     assert.notEqual(refused.code, 0);
     assert.deepEqual(counts(await progress(number)), [

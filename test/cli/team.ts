@@ -22,13 +22,14 @@ export interface Team {
   readonly people: readonly Person[];
 }
 
-/** Somebody who trusts a tenant and is not logged in anywhere. */
+/** Somebody who trusts a tenant and is not logged in anywhere. @param url where they read it */
 export async function reader(
   world: World,
   { tenant, genesis }: Pick<Team, 'tenant' | 'genesis'>,
+  url: string = world.url,
 ): Promise<Person> {
   const person = world.person();
-  await person.do('trust', 'add', tenant, '--url', world.url, '--genesis', genesis, '--no-check');
+  await person.do('trust', 'add', tenant, '--url', url, '--genesis', genesis, '--no-check');
   return person;
 }
 

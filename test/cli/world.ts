@@ -112,25 +112,25 @@ export class World {
   readonly #dataFolder: string;
   readonly #server: RunningServer;
   readonly #people: Person[] = [];
+  /** The operator's. */
+  readonly tokenFile: string;
 
-  private constructor(dataFolder: string, server: RunningServer) {
+  private constructor(dataFolder: string, server: RunningServer, token: string | undefined) {
     this.#dataFolder = dataFolder;
     this.#server = server;
+    this.tokenFile = server.operatorTokenFile ?? join(dataFolder, 'operator.token');
+    if (token !== undefined) writeFileSync(this.tokenFile, `${token}\n`);
   }
 
-  /** @param settings beside those of every test */
+  /** @param settings where it is not to run on a database of its own */
   static async start(settings: Partial<ServerConfig> = {}): Promise<World> {
     const dataFolder = mkdtempSync(join(tmpdir(), 'mandate-cli-service-'));
     const config = { ...defaultConfig, port: 0, dataFolder, logLevel: 'silent' as const, ...settings };
-    return new World(dataFolder, await startServer(config));
+    return new World(dataFolder, await startServer(config), settings.operatorToken);
   }
 
   get url(): string {
     return this.#server.url;
-  }
-
-  get tokenFile(): string {
-    return this.#server.operatorTokenFile ?? '';
   }
 
   /** @param env settings of this person's shell */

@@ -7,7 +7,7 @@ import { formatDuration } from '../duration.ts';
 import { CliError } from '../error.ts';
 import type { Outcome } from '../outcome.ts';
 import { progressJson, requirementLines } from '../proposal-progress.ts';
-import { top } from '../signer/base.ts';
+import { top, type Base } from '../signer/base.ts';
 import { isFirstRootText, parseFirstRoot } from '../signer/first-root.ts';
 import {
   encodeProposalFile,
@@ -26,8 +26,9 @@ import {
 } from '../signer/proposal-session.ts';
 import { RecordingBase } from '../signer/recording-base.ts';
 import { reviewProposal } from '../signer/review.ts';
-import { keyringOf, serviceFor, withKeyring } from '../signer/session.ts';
-import { verifiedBase, type TenantSource, type VerifiedBase } from '../signer/verified-base.ts';
+import { baseForRoot } from '../signer/root-base.ts';
+import { keyringOf, serviceFor, warnOfRecovery, withKeyring } from '../signer/session.ts';
+import { verifiedBase, VerifiedBase, type TenantSource } from '../signer/verified-base.ts';
 import { readTravelFile, requireNoFile, writeTravelFile } from '../travel-file.ts';
 import { openTenant, trustedTenant } from '../trust.ts';
 import { signFirstRoot } from './first-root.ts';
@@ -116,15 +117,11 @@ function expiryOf({ trusted: { timestamp } }: VerifiedBase): string {
 }
 
 /** A base from the carried files alone: this machine's own root, and not below what it saw before. */
-async function carriedBase(
-  context: Context,
-  trusted: TrustedTenant,
-  { base }: ProposalFile,
-): Promise<VerifiedBase> {
+async function carriedBase(context: Context, trusted: TrustedTenant, { base }: ProposalFile): Promise<Base> {
   const files = new Map([...base].map(([name, text]) => [name, Buffer.from(text)]));
   const source = await openTenant(context, trusted, new MemorySource(files));
   try {
-    return await verifiedBase(source, context.now());
+    return await baseForRoot(source, context.now());
   } catch (error) {
     if (!(error instanceof MetadataError) || error.code !== 'EXPIRED') throw error;
     throw new CliError('EXPIRED_EXPORT', `what was exported is too old: ${error.message}`, {
@@ -148,7 +145,9 @@ export async function signFile(
   const now = context.now();
   const base = await carriedBase(context, trusted, file);
   const review = await reviewProposal(base, file.files, file.signatures, now, file.targets);
-  const ageMs = base.trusted.issued === undefined ? undefined : Math.max(0, now - base.trusted.issued);
+  warnOfRecovery(context, base);
+  const issued = base instanceof VerifiedBase ? base.trusted.issued : undefined;
+  const ageMs = issued === undefined ? undefined : Math.max(0, now - issued);
   const heading = [
     `Proposal ${number}, to be signed for tenant ${tenant}:`,
     `  compared with what the tenant was ${ageMs === undefined ? 'at an unknown time' : `${formatDuration(ageMs)} ago`}, checked from the root that this machine pins`,
@@ -205,7 +204,7 @@ export async function importProposals(
       next: 'the files were exported from another service or changed on the way; export it again',
     });
   }
-  const base = await verifiedBase(await openTenant(context, trusted), context.now());
+  const base = await baseForRoot(await openTenant(context, trusted), context.now());
   const handedIn = mergeSignatures(...files.map(([, file]) => file.signatures));
   const review = await reviewProposal(base, filesOf(proposal), handedIn, context.now());
   const known = new Set(proposal.signatures.map(({ role, keyId }) => `${role}\n${keyId}`));

@@ -10,8 +10,15 @@ import type { Outcome } from '../outcome.ts';
 import { filesOf, handIn, requireOpen, signReviewed } from '../signer/proposal-session.ts';
 import { rebase } from '../signer/rebase.ts';
 import { reviewProposal, type Review } from '../signer/review.ts';
-import { outcomeOf, publicationJson, serviceFor, signChange, withKeyring } from '../signer/session.ts';
-import { verifiedBase } from '../signer/verified-base.ts';
+import {
+  outcomeOf,
+  publicationJson,
+  serviceFor,
+  signChange,
+  warnOfRecovery,
+  withKeyring,
+} from '../signer/session.ts';
+import { baseForRoot } from '../signer/root-base.ts';
 import { openTenant, trustedTenant } from '../trust.ts';
 
 interface ServiceOptions {
@@ -44,8 +51,9 @@ export async function reviewed(
 ): Promise<Review> {
   const now = context.now();
   const base = await context.terminal.progress(`verifying ${trusted.tenant}`, async () =>
-    verifiedBase(await openTenant(context, trusted), now),
+    baseForRoot(await openTenant(context, trusted), now),
   );
+  warnOfRecovery(context, base);
   return context.terminal.progress('comparing', () =>
     reviewProposal(base, filesOf(proposal), proposal.signatures, now, proposal.targets),
   );

@@ -19,6 +19,7 @@ import {
   serviceFor,
   signChange,
 } from '../signer/session.ts';
+import { baseForRoot } from '../signer/root-base.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { openTenant, trustedTenant } from '../trust.ts';
 import { initRoot } from './first-root.ts';
@@ -162,6 +163,7 @@ async function proposeRoot(context: Context, name: string, options: Options): Pr
       await changeRoot(draft, changes, expires);
       return { version: draft.root.version };
     },
+    ...(rotateOnline ? { base: baseForRoot } : {}),
     remarks: () => [
       '  a new root is good once the threshold of the root before it and its own have signed it',
     ],

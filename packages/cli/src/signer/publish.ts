@@ -20,6 +20,7 @@ import { encodeSignatures, signaturesAtHand } from './collect.ts';
 import { differenceOf, type Difference } from './difference.ts';
 import { stillListed } from './document.ts';
 import { Draft } from './draft.ts';
+import { requireRecovery, requireRootAlone } from './root-base.ts';
 
 /** How often an answer that never came is asked for. */
 const askAgainAttempts = 6;
@@ -102,6 +103,8 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
     const draft = new Draft(await options.base(), options.expires);
     const result = await options.progress('writing the next version', () => options.change(draft));
     if (draft.isEmpty) throw new CliError('NO_CHANGE', 'the tenant already says so; nothing was signed');
+    requireRootAlone(draft.base, draft.proposed);
+    requireRecovery(draft.base, draft.root);
     const difference = differenceOf(draft.compared);
     const requirements = await draft.requirements();
     const asProposal = await needsOthers(requirements, options);

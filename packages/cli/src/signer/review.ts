@@ -25,6 +25,7 @@ import { differenceOf, type ComparedFile, type Difference } from './difference.t
 import { documentsOf, type Document } from './document.ts';
 import { Draft } from './draft.ts';
 import { placeOf } from './place.ts';
+import { requireRecovery, requireRootAlone } from './root-base.ts';
 import { entriesOf, type Entry } from './walk.ts';
 
 export interface Review {
@@ -155,7 +156,9 @@ export async function reviewProposal(
   now: number,
   targets: readonly PublicationTarget[] = [],
 ): Promise<Review> {
+  requireRootAlone(base, files);
   const counted = await countedReview(currentTenant(base), files, signatures, now);
+  requireRecovery(base, counted.planned.root);
   const { planned, difference } = counted;
   const proposed = planned.roles.map(({ file }) => file);
   const documents = documentsOf(targets, proposed);

@@ -17,10 +17,12 @@ import { Service } from '../service.ts';
 import type { Outcome } from '../outcome.ts';
 import { missingHints, progressJson, progressLines } from '../proposal-progress.ts';
 import { openTenant, serviceOf } from '../trust.ts';
+import type { Base } from './base.ts';
 import type { Difference } from './difference.ts';
 import type { Draft } from './draft.ts';
 import { publish, type Published } from './publish.ts';
 import { rivalsOf } from './rival.ts';
+import { recoveryWarning } from './root-base.ts';
 import { verifiedBase, type TenantSource } from './verified-base.ts';
 
 /** How long a signed role file is good for, unless said otherwise. */
@@ -40,6 +42,8 @@ export interface Change<Result> {
   readonly supersedes?: number;
   /** Files for the service to store, as far as what is written lists them. */
   readonly documents?: readonly PublicationTarget[];
+  /** What it is built on; undefined: `verifiedBase`. */
+  readonly base?: (tenant: TenantSource, now: number) => Promise<Base>;
 }
 
 export function keyringOf(
@@ -89,12 +93,17 @@ async function signWith<Result>(
   const tenant = await openTenant(context, trusted);
   const names = await keyring.names();
   let rivals: readonly number[] = [];
+  const { base: findBase = verifiedBase } = change;
   const published = await publish({
     tenant: trusted.tenant,
     service,
     keyring,
-    base: () =>
-      context.terminal.progress(`verifying ${trusted.tenant}`, () => verifiedBase(tenant, context.now())),
+    base: async () => {
+      const verify = (): Promise<Base> => findBase(tenant, context.now());
+      const base = await context.terminal.progress(`verifying ${trusted.tenant}`, verify);
+      warnOfRecovery(context, base);
+      return base;
+    },
     expires: change.expires ?? context.now() + parseDuration(options.expires ?? roleLifetime),
     change: (draft) => change.write(draft, keyring),
     propose: options.propose,
@@ -142,6 +151,12 @@ export function rivalLines(rivals: readonly number[]): string[] {
       ? `proposal ${rivals[0]} is open for the same roles`
       : `proposals ${rivals.join(', ')} are open for the same roles`;
   return [`  warning: ${which}; the first that goes live overtakes the others`];
+}
+
+/** Says where a root is all that could be verified. */
+export function warnOfRecovery({ terminal }: Context, base: Base): void {
+  const warning = recoveryWarning(base);
+  if (warning !== undefined) terminal.note(warning);
 }
 
 /** Work with keys, and lets go of them whatever becomes of it. */
