@@ -187,6 +187,58 @@ describe('cli: a service that a signer must not believe', () => {
       assert.equal(shown.junk, 1);
     });
 
+    it('is told by a difference, a message and a list of signers that are not so: none is looked at', async () => {
+      const honest = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      forge((proposal) => {
+        Object.assign(proposal, {
+          difference: { artifacts: [], delegations: [], members: [] },
+          message: 'nothing of note',
+          signed: { org: ['ab'.repeat(32), 'cd'.repeat(32)] },
+        });
+        for (const one of proposal.requirements)
+          Object.assign(one, { signed: ['ab'.repeat(32)], missing: [] });
+      });
+      const shown = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      assert.deepEqual(shown.difference, honest.difference);
+      assert.deepEqual(shown.requirements, honest.requirements);
+      assert.equal(shown.complete, false);
+      const { stdout } = await alice.do('proposal', 'show', tenant, '1');
+      assert.ok(stdout.includes('x/1'));
+      assert.ok(!stdout.includes('abababab'));
+    });
+
+    it('hides a signature: the signer sees one less, and what was handed in stays', async () => {
+      forge((proposal) => proposal.signatures.splice(0));
+      const shown = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      assert.deepEqual([shown.requirements[0]?.distinct, shown.junk], [0, 0]);
+      // Signing again what was signed before does no harm; the missing one makes it whole.
+      const signed = await alice.json<{ state: string }>('proposal', 'sign', tenant, '1', '--key', 'second');
+      assert.equal(signed.state, 'published');
+    });
+
+    it('gets a signature over what it showed, which counts for nothing else', async () => {
+      const handedIn: { keyId: string; sig: string }[] = [];
+      editSigned((signed) => signed.replace('"x/1"', '"x/2"'));
+      const told = liar.lie;
+      liar.lie = async (path, request) => {
+        if (request.method !== 'POST' || !path.endsWith('/signatures')) return told(path, request);
+        const { authorization = '' } = request.headers;
+        const body = await text(request);
+        handedIn.push(...(JSON.parse(body) as { signatures: typeof handedIn }).signatures);
+        const real = await fetch(`${world().url}${path}`, {
+          method: 'POST',
+          headers: { authorization, 'content-type': 'application/json' },
+          body,
+        });
+        return { status: real.status, body: Buffer.from(await real.arrayBuffer()) };
+      };
+      await alice.fails('MALFORMED', 'proposal', 'sign', tenant, '1', '--key', 'second');
+      assert.equal(handedIn.length, 1);
+      liar.lie = () => Promise.resolve(undefined);
+      const shown = await alice.json<Shown>('proposal', 'show', tenant, '1');
+      assert.deepEqual([shown.requirements[0]?.distinct, shown.junk], [1, 0]);
+    });
+
     it('on an older base is refused', async () => {
       const old = await served(`/tuf/${tenant}/metadata/timestamp.json`);
       await alice.do('delegate', tenant, 'other', '--key', 'org');
