@@ -118,6 +118,21 @@ describe('online keys rotated under two processes, PostgreSQL', () => {
     await heads.requireSignedByTheirRoot(one.slug);
   });
 
+  it('who read the new root at the other one gets no timestamp from before it', async () => {
+    // It looks at the head of a tenant again after a minute only.
+    const slow = await startService({ ...services[0].config, port: 0, stalenessMs: 60_000 });
+    try {
+      const one = await scene();
+      const before = await signersAt(one, slow.operator);
+      const keyId = await rotate(one, one.here);
+      assert.deepEqual(await signersAt(one, slow.operator), before);
+      assert.equal(parseRoot(await servedFile(slow.server.url, one.slug, '2.root.json')).version, 2);
+      assert.deepEqual(await signersAt(one, slow.operator), [keyId]);
+    } finally {
+      await slow.server.close();
+    }
+  });
+
   it('the other one is left alone with the renewals', async () => {
     const one = await scene();
     const keyId = await rotate(one, one.here);

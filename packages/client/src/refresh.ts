@@ -81,15 +81,10 @@ async function updateTimestamp(
   rotated: boolean,
   now: number,
 ): Promise<void> {
-  const fetched = () => source.fetch('timestamp.json', limits.timestampBytes);
-  const bytes = required(await (early ?? fetched()), 'timestamp.json', 'timestamp');
-  try {
-    state.trusted.updateTimestamp(bytes, now);
-  } catch (error) {
-    // Asked for beside the root, it may be from before the rotation.
-    if (early === undefined || !rotated || !(error instanceof MetadataError)) throw error;
-    state.trusted.updateTimestamp(required(await fetched(), 'timestamp.json', 'timestamp'), now);
-  }
+  // One that was asked for beside the root may be from before the rotation, and lead to files of the keys before it.
+  const begun = rotated ? undefined : early;
+  const bytes = await (begun ?? source.fetch('timestamp.json', limits.timestampBytes));
+  state.trusted.updateTimestamp(required(bytes, 'timestamp.json', 'timestamp'), now);
 }
 
 async function updateSnapshot(state: TrustState, source: Source, now: number): Promise<void> {

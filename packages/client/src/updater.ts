@@ -2,7 +2,7 @@
  * Keeps one tenant up to date: the client workflow of the TUF specification over a source and a trust store. Refreshes
  * never overlap, work on a copy, and are stored before anything is answered from them.
  */
-import { MetadataError, type TargetFile, type TenantPath } from '@mandate/metadata';
+import { limits, MetadataError, servedName, type TargetFile, type TenantPath } from '@mandate/metadata';
 import { Children, type OpenChild } from './children.ts';
 import { ClientError } from './error.ts';
 import type { RootFrom } from './evidence.ts';
@@ -38,6 +38,10 @@ interface Known {
 }
 
 const commitAttempts = 5;
+/** For how many new roots one refresh begins again. */
+const rootsMeanwhile = 3;
+/** Whose keys a root names, besides its own. */
+const rootedRoles: ReadonlySet<string> = new Set(['timestamp', 'snapshot', 'targets']);
 /** How long a repository that was away is taken to be away still, by those who have something to stand in for it. */
 const awayMs = 5_000;
 
@@ -143,7 +147,26 @@ export class Updater {
     return await this.refresh(now, hints);
   }
 
+  /** A root that is published while a refresh is on its way hands later files to keys that the refresh cannot know yet. */
   async #refresh(flight: number, now: number, hints: Hints): Promise<View> {
+    for (let again = 0; ; again += 1) {
+      try {
+        return await this.#refreshOnce(flight, now, hints);
+      } catch (error) {
+        if (again === rootsMeanwhile || !(await this.#rootCameMeanwhile(error))) throw error;
+      }
+    }
+  }
+
+  async #rootCameMeanwhile(error: unknown): Promise<boolean> {
+    const root = this.#known?.state.trusted.root.file;
+    if (this.#mode === 'sequential' || root === undefined || !(error instanceof MetadataError)) return false;
+    if (error.code !== 'THRESHOLD_NOT_MET' || !rootedRoles.has(error.role ?? '')) return false;
+    const next = this.#options.source.fetch(servedName('root', root.version + 1), limits.rootBytes);
+    return (await next.catch(() => undefined)) !== undefined;
+  }
+
+  async #refreshOnce(flight: number, now: number, hints: Hints): Promise<View> {
     for (let attempt = 1; attempt <= commitAttempts; attempt += 1) {
       const { state: before, stored } = await this.#load();
       const state = {

@@ -53,19 +53,20 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
   async function sendLater(request: IncomingMessage, response: ServerResponse, slug: string, path: string) {
     const live = await store.live(slug);
     const kind = kindOf(path);
-    const file = live === undefined ? undefined : await find(live, path);
+    const file = live === undefined ? undefined : await find(slug, live, path);
     if (file === undefined) throw options.notFound();
     const form = file.isCompressible ? await file.in(encodingOf(request)) : file.plain;
     send(request, response, kind, form);
   }
 
-  async function find(live: LiveTenant, path: string): Promise<ServedFile | undefined> {
+  async function find(slug: string, live: LiveTenant, path: string): Promise<ServedFile | undefined> {
     const [folder, name] = cut(path);
     if (folder === 'metadata') {
       if (name === 'timestamp.json') return live.timestamp;
       if (name === 'root.json') return store.newestRoot(live);
       const [, version, role] = versionedForm.exec(name) ?? [];
       if (version === undefined || role === undefined || role.length > limits.roleNameBytes) return undefined;
+      if (role === 'root') return store.root(slug, live, Number(version));
       return store.metadata(live.id, role, Number(version));
     }
     if (folder !== 'targets') return undefined;

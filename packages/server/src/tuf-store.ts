@@ -127,6 +127,16 @@ export class TufStore {
     });
   }
 
+  /**
+   * A root of any version. Where it is newer than the head in memory, another process put it live, and who reads it must
+   * not get the timestamp from before it: the keys of the files behind that one count no more.
+   */
+  async root(slug: string, live: LiveTenant, version: number): Promise<ServedFile | undefined> {
+    const file = await this.metadata(live.id, 'root', version);
+    if (file !== undefined && version > live.rootVersion) await this.#load(slug, live.id);
+    return file;
+  }
+
   /** The newest root under the one name that does not change, so not for keeping. */
   async newestRoot({ id, rootVersion }: LiveTenant): Promise<ServedFile | undefined> {
     const bytes = (await this.metadata(id, 'root', rootVersion))?.plain.bytes;
