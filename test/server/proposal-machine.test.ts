@@ -1,16 +1,19 @@
 /**
- * Any interleaving of several signers over two processes: a proposal is published if and only if the threshold of
+ * Any interleaving of several signers over two processes, each a process of its own: a proposal is published if and only if the threshold of
  * distinct keys was met on exactly its bytes while it was open and its versions were the next ones.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Problem, TenantState } from '@mandate/api';
-import { parseTargets, wireText, type JsonObject } from '@mandate/metadata';
+import type { Problem, ProposalSignature, TenantState } from '@mandate/api';
+import { parseTargets, signingBytes, wireText, type JsonObject } from '@mandate/metadata';
+import { generateSealingKey, type Signer } from '@mandate/signing';
 import fc from 'fast-check';
 import { Client as DatabaseClient, type QueryResult, type QueryResultRow } from 'pg';
 import { requireChain, readTenant, type AuditRow } from './audit.ts';
-import { filesOf, holders, Proposals, Team } from './proposer.ts';
-import { backends, Client, startService, type Answer, type Service } from './service.ts';
+import { newSigner } from './owner.ts';
+import { filesOf, holders, Proposals, signatureOf, Team } from './proposer.ts';
+import { backends, Client, newToken, type Answer } from './service.ts';
+import { spawnService, type ServiceProcess } from './spawn.ts';
 
 const runs = process.env['MANDATE_CI'] === '1' ? 60 : 15;
 const threshold = 2;
@@ -22,6 +25,8 @@ type Step =
   | { do: 'withdraw'; number: number }
   | { do: 'publish'; content: number }
   | { do: 'wait' }
+  /** A signature that is none of this proposal's: over other bytes, by somebody else, or in another's name. */
+  | { do: 'forge'; number: number; how: number }
   /** Nobody can lead the tenant for a moment: what is complete waits. */
   | { do: 'stall' }
   /** The signatures that are needed, and somebody who takes the proposal back about when they are all there. */
@@ -43,6 +48,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant('sign' as const), number, signer }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('withdraw' as const), number }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('publish' as const), content }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('forge' as const), number, how: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'wait' as const }) },
   { weight: 2, arbitrary: fc.constant({ do: 'stall' as const }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('duel' as const), number, afterMs: fc.nat(40) }) },
@@ -61,7 +67,8 @@ interface Row {
   readonly state: string;
   readonly version: string;
   readonly text: string;
-  readonly keys: string[] | null;
+  /** Key id to signature, hex. */
+  readonly signatures: Readonly<Record<string, string>> | null;
   readonly complete: boolean;
   readonly live: boolean;
   /** Of the role at that version. */
@@ -70,7 +77,8 @@ interface Row {
 
 describe('proposals, any interleaving, PostgreSQL', function () {
   this.timeout(300_000);
-  let services: Service[] = [];
+  let services: ServiceProcess[] = [];
+  let operator: Client;
   let connection: DatabaseClient;
   let last: Promise<unknown> = Promise.resolve();
   let drop: () => Promise<void>;
@@ -83,18 +91,29 @@ describe('proposals, any interleaving, PostgreSQL', function () {
     backend.prepare(this);
     const made = await backend.database();
     drop = made.drop;
-    const now = (): number => Date.now() + aheadMs;
-    const one = await startService({ ...made.config, now, proposalSweepMs: 50, logLevel: 'error' });
-    services = [one, await startService({ ...one.config, port: 0 })];
+    const token = newToken();
+    const environment = {
+      DATABASE_URL: made.config.databaseUrl ?? '',
+      MANDATE_SEALING_KEY: generateSealingKey(),
+      MANDATE_OPERATOR_TOKEN: token,
+      MANDATE_TEST_SETTINGS: JSON.stringify({ proposalSweepMs: 50 }),
+    };
+    services = [await spawnService(environment), await spawnService(environment)];
+    operator = new Client(services[0]?.url ?? '', token);
     connection = new DatabaseClient({ connectionString: made.config.databaseUrl });
     await connection.connect();
   });
 
   after(async () => {
-    for (const { server } of services) await server.close();
+    for (const service of services) await service.kill('SIGTERM');
     await connection?.end();
     await drop?.();
   });
+
+  async function moveClocks(ms: number): Promise<void> {
+    aheadMs = ms;
+    await Promise.all(services.map((service) => service.setClock(ms)));
+  }
 
   /** One statement after another. */
   const database = {
@@ -108,8 +127,8 @@ describe('proposals, any interleaving, PostgreSQL', function () {
   async function rowsOf(slug: string): Promise<Row[]> {
     const { rows } = await database.query<Row>(
       `SELECT p.number, p.state, f.version, f.signed_text AS text, p.complete_ms IS NOT NULL AS complete,
-         (SELECT json_agg(key_id) FROM proposal_signature s
-          WHERE s.tenant_id = p.tenant_id AND s.number = p.number) AS keys,
+         (SELECT json_object_agg(key_id, encode(sig, 'hex')) FROM proposal_signature s
+          WHERE s.tenant_id = p.tenant_id AND s.number = p.number) AS signatures,
          EXISTS (SELECT 1 FROM publication u WHERE u.id = p.publication_id) AS live, m.bytes
        FROM proposal p JOIN tenant t ON t.id = p.tenant_id
        JOIN proposal_file f ON f.tenant_id = p.tenant_id AND f.number = p.number
@@ -136,13 +155,14 @@ describe('proposals, any interleaving, PostgreSQL', function () {
     await fc.assert(
       fc.asyncProperty(rounds, async (plan) => {
         tenants += 1;
-        aheadMs = 0;
-        const [one, two] = services as [Service, Service];
-        const team = await Team.start(one.operator, `t${tenants}`, { org: holders('org', threshold, 3) });
-        const { token } = await one.operator.with([{ tenant: team.slug, level: 'owner' }]);
-        const sides = [one, two].map(
-          ({ server }) => new Proposals(new Client(server.url, token), team.slug),
-        ) as [Proposals, Proposals];
+        await moveClocks(0);
+        const [one, two] = services as [ServiceProcess, ServiceProcess];
+        const team = await Team.start(operator, `t${tenants}`, { org: holders('org', threshold, 3) });
+        const { token } = await operator.with([{ tenant: team.slug, level: 'owner' }]);
+        const sides = [one, two].map(({ url }) => new Proposals(new Client(url, token), team.slug)) as [
+          Proposals,
+          Proposals,
+        ];
         const contents = new Map<number, JsonObject>();
         const accepted: { number: number; keyId: string }[] = [];
 
@@ -155,8 +175,23 @@ describe('proposals, any interleaving, PostgreSQL', function () {
 
         async function take(proposals: Proposals, one: Step): Promise<Answer<unknown> | undefined> {
           if (one.do === 'wait') {
-            aheadMs += 25_000;
+            await moveClocks(aheadMs + 25_000);
             return undefined;
+          }
+          if (one.do === 'forge') {
+            const org = contents.get(one.number) ?? (await next(0));
+            const other = { ...org, version: Number(org['version']) + 1 };
+            const [first, second] = team.of('org').signers as [Signer, Signer];
+            const mine = await signatureOf('org', org, first);
+            const forged = [
+              await signatureOf('org', other, first),
+              await signatureOf('org', org, newSigner('stranger')),
+              { ...mine, keyId: second.keyId },
+              { ...mine, sig: `${mine.sig.slice(0, -2)}${mine.sig.endsWith('00') ? '11' : '00'}` },
+            ][one.how] as ProposalSignature;
+            const answer = await proposals.sign(one.number, forged);
+            assert.notEqual(answer.status, 200, JSON.stringify([one, answer.body]));
+            return answer;
           }
           if (one.do === 'stall') {
             await database.query(
@@ -217,7 +252,22 @@ describe('proposals, any interleaving, PostgreSQL', function () {
 
         const rows = await settled(sides[1]);
         for (const row of rows) {
-          const keys = new Set(row.keys ?? []);
+          // Counted here, from what is stored, over the bytes that are stored.
+          const message = signingBytes(JSON.parse(row.text) as JsonObject);
+          const keys = new Set(
+            team
+              .of('org')
+              .signers.filter(({ keyId, publicKey }) => {
+                const sig = row.signatures?.[keyId];
+                return sig !== undefined && publicKey.verify(message, Buffer.from(sig, 'hex'));
+              })
+              .map(({ keyId }) => keyId),
+          );
+          assert.equal(
+            Object.keys(row.signatures ?? {}).length,
+            keys.size,
+            'a signature that counts nothing',
+          );
           const mine = row.bytes !== null && wireText(parseTargets(row.bytes).envelope.signed) === row.text;
           const said = JSON.stringify({ ...row, bytes: undefined, mine });
           assert.equal(row.live, row.state === 'published', said);
@@ -226,7 +276,10 @@ describe('proposals, any interleaving, PostgreSQL', function () {
           else assert.ok(keys.size < threshold, said);
         }
         for (const { number: n, keyId } of accepted) {
-          assert.ok(rows.find((row) => row.number === n)?.keys?.includes(keyId), 'a signature was lost');
+          assert.ok(
+            rows.find((row) => row.number === n)?.signatures?.[keyId] !== undefined,
+            'a signature was lost',
+          );
         }
         assert.deepEqual(
           rows.map((row) => row.number),
@@ -244,7 +297,7 @@ describe('proposals, any interleaving, PostgreSQL', function () {
           byProposal.sort((a, b) => a - b),
           rows.filter(({ state }) => state === 'published').map((row) => row.number),
         );
-        await readTenant(two.server.url, team.slug);
+        await readTenant(two.url, team.slug);
       }),
       { numRuns: runs },
     );

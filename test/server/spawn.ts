@@ -2,11 +2,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 export interface ServiceProcess {
   readonly url: string;
   readonly child: ChildProcess;
+  /** Moves its clock; resolves when it is moved. */
+  setClock(aheadMs: number): Promise<void>;
   /** Ends it; resolves when it is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -17,9 +20,9 @@ const main = fileURLToPath(new URL('process.ts', import.meta.url));
 export async function spawnService(environment: Readonly<Record<string, string>>): Promise<ServiceProcess> {
   const child = spawn(process.execPath, ['--conditions=mandate-source', main], {
     env: { PATH: process.env['PATH'] ?? '', PORT: '0', MANDATE_LOG_LEVEL: 'error', ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
-  const lines = createInterface({ input: child.stdout });
+  const lines = createInterface({ input: child.stdout as Readable });
   const gone = once(child, 'exit');
   const first = await Promise.race([once(lines, 'line'), gone.then(() => undefined)]);
   if (first === undefined) throw new Error(`the service did not start, exit code ${child.exitCode}`);
@@ -31,6 +34,11 @@ export async function spawnService(environment: Readonly<Record<string, string>>
   return {
     url,
     child,
+    setClock: async (aheadMs) => {
+      const moved = once(child, 'message');
+      child.send({ aheadMs });
+      await moved;
+    },
     kill: async (signal = 'SIGKILL') => {
       child.kill(signal);
       await gone;
