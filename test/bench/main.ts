@@ -6,6 +6,7 @@ import { publishBench } from './publish.ts';
 import { coldBench } from './cold.ts';
 import { processBench } from './process.ts';
 import { table, type Result } from './result.ts';
+import { thresholdsBench } from './thresholds.ts';
 import { serveBench } from './serve.ts';
 import { warmBench } from './warm.ts';
 
@@ -17,6 +18,7 @@ const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Re
   process: processBench,
   serve: serveBench,
   publish: publishBench,
+  thresholds: thresholdsBench,
 };
 
 /** Shorter runs and smaller tenants, to see that everything still runs. */

@@ -32,7 +32,7 @@ interface Reply {
   readonly ms: number;
 }
 
-class Caller {
+export class Caller {
   readonly #pool: Pool;
   readonly #token: string;
 
@@ -58,7 +58,7 @@ class Caller {
   }
 }
 
-interface Owned {
+export interface Owned {
   readonly slug: string;
   readonly genesis: Digest;
   readonly key: BenchKey;
@@ -70,7 +70,7 @@ function publication(files: Iterable<readonly [string, Uint8Array]>): object {
 }
 
 /** Reserves a tenant and publishes its root, targets and roles, all signed with one key. */
-async function createTenant(
+export async function createTenant(
   caller: Caller,
   path: string,
   roles: readonly string[],
@@ -110,12 +110,14 @@ async function createTenant(
   return { slug: path, genesis, key };
 }
 
-function sample(path: string): ReadonlyMap<string, { length: number; digest: Digest; custom: JsonObject }> {
+export function sample(
+  path: string,
+): ReadonlyMap<string, { length: number; digest: Digest; custom: JsonObject }> {
   const custom = { mediaType: 'application/vnd.oci.image.manifest.v1+json' };
   return new Map([[path, { length: 1024, digest: sha256Of(path), custom }]]);
 }
 
-interface Run {
+export interface Run {
   readonly perSecond: number;
   readonly p99Ms: number;
   /** Publications of the writer that had the fewest. */
@@ -124,7 +126,7 @@ interface Run {
 }
 
 /** `write` publishes once and returns how long the accepted request took. */
-async function drive(
+export async function drive(
   writers: number,
   seconds: number,
   write: (writer: number, round: number) => Promise<number | undefined>,
@@ -157,7 +159,7 @@ async function drive(
   };
 }
 
-function repositoryRole(i: number): string {
+export function repositoryRole(i: number): string {
   return `repo~team${i}~app`;
 }
 
@@ -333,7 +335,7 @@ async function sizes(caller: Caller, quick: boolean): Promise<Result[]> {
   return results;
 }
 
-function rate(name: string, run: Run, floor: number | undefined): Result {
+export function rate(name: string, run: Run, floor: number | undefined): Result {
   return {
     name,
     value: run.perSecond,
