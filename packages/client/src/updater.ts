@@ -162,8 +162,12 @@ export class Updater {
     const root = this.#known?.state.trusted.root.file;
     if (this.#mode === 'sequential' || root === undefined || !(error instanceof MetadataError)) return false;
     if (error.code !== 'THRESHOLD_NOT_MET' || !rootedRoles.has(error.role ?? '')) return false;
-    const next = this.#options.source.fetch(servedName('root', root.version + 1), limits.rootBytes);
-    return (await next.catch(() => undefined)) !== undefined;
+    try {
+      const name = servedName('root', root.version + 1);
+      return (await this.#options.source.fetch(name, limits.rootBytes)) !== undefined;
+    } catch {
+      return false;
+    }
   }
 
   async #refreshOnce(flight: number, now: number, hints: Hints): Promise<View> {

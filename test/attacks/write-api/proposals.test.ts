@@ -53,10 +53,7 @@ class Target {
     return [await this.victim.everything(), shown.map((one) => one.body)];
   }
 
-  async refuses(
-    send: () => ReturnType<Proposals['make']> | ReturnType<Proposals['sign']>,
-    refusal: Refusal,
-  ): Promise<void> {
+  async refuses(send: () => ReturnType<Proposals['make']>, refusal: Refusal): Promise<void> {
     const before = await this.#everything();
     assertRefusal(await send(), refusal);
     assert.deepEqual(await this.#everything(), before);
@@ -233,7 +230,7 @@ describeAttacks('thresholds and keys, in proposals', (newVictim) => {
         await target.proposals.sign(number, {
           role: 'repo~a',
           keyId,
-          sig: `${i.toString(16).padStart(2, '0')}`.repeat(64),
+          sig: i.toString(16).padStart(2, '0').repeat(64),
         });
     }
     assert.deepEqual((await target.proposals.show(number)).body.signatures, []);

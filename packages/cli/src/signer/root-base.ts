@@ -16,7 +16,7 @@ import {
 import { top, type Base, type Place } from './base.ts';
 import { verifiedBase, type TenantSource } from './verified-base.ts';
 
-export class RootBase implements Base {
+class RootBase implements Base {
   readonly root: Root;
   readonly genesis: Digest;
   readonly roleCount = 0;
