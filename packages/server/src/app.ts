@@ -15,6 +15,7 @@ import type { ApiHandler } from './handler.ts';
 import { describeError, type Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { problemOf } from './problem.ts';
+import type { FailingKey } from './service-keys.ts';
 import type { TokenReader } from './token.ts';
 
 export interface AppOptions {
@@ -24,6 +25,8 @@ export interface AppOptions {
   readonly log: Logger;
   /** Rejects where the service cannot work now. */
   readonly checkReady: () => Promise<void>;
+  /** Keys of the service that do not sign: trouble of single tenants, which makes nobody else wait. */
+  readonly failingKeys: () => readonly FailingKey[];
   readonly version: string;
   /** A request that may have changed something was answered. */
   readonly onWrite: () => void;
@@ -59,6 +62,10 @@ function writeProblem(context: AppContext, error: unknown, log: Logger): void {
   // A short body that was not read is skipped; a long one is not waited for.
   const { 'content-length': length, 'transfer-encoding': chunked } = context.req.headers;
   if (chunked !== undefined || Number(length ?? 0) > apiLimits.bodyBytes) context.set('Connection', 'close');
+}
+
+function described({ tenant, purpose, code, sinceMs }: FailingKey): object {
+  return { tenant, role: purpose, code, since: new Date(sinceMs).toISOString() };
 }
 
 export function createApp(options: AppOptions): Koa {
@@ -97,7 +104,13 @@ export function createApp(options: AppOptions): Koa {
   });
   router.get('/readyz', async (context) => {
     await options.checkReady();
-    context.body = { status: 'ready' };
+    const failing = options.failingKeys();
+    context.body = { status: 'ready', failingKeys: failing.length };
+    if (failing.length === 0 || context.get('Authorization') === '') return;
+    // Names of tenants are for operators.
+    const { operator } = await tokens.authenticate(context.get('Authorization'));
+    if (operator)
+      context.body = { status: 'ready', failingKeys: failing.length, failing: failing.map(described) };
   });
   router.get('/metrics', async (context) => {
     context.body = await metrics.text();

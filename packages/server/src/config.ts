@@ -1,8 +1,16 @@
 /** Every setting, read once at the start. The table in docs/server.md has the same rows in the same order. */
 import { readFileSync } from 'node:fs';
-import { parseSealingKeys, type SealingKeys } from '@mandate/signing';
+import {
+  defaultKeyFolder,
+  parseSealingKeys,
+  passphraseFrom,
+  type KeyAlgorithm,
+  type OpenOptions,
+  type SealingKeys,
+} from '@mandate/signing';
 import { ServerError } from './error.ts';
 import { exampleKeys } from './example-key.ts';
+import { parseKeyPlaces, sealedPlaces, type KeyPlaces } from './key-place.ts';
 import { isToken } from './token.ts';
 
 export interface ServerConfig {
@@ -14,6 +22,14 @@ export interface ServerConfig {
   readonly dataFolder: string;
   /** They seal the online keys; without them, embedded: generated into the data folder. */
   readonly sealingKeys?: SealingKeys | undefined;
+  /** Where the keys of the service are held. */
+  readonly keyPlaces: KeyPlaces;
+  /** Of keys that are made in a token. */
+  readonly keyAlgorithm: KeyAlgorithm;
+  /** Where PINs and passphrases of such keys come from. */
+  readonly keyAccess: OpenOptions;
+  /** For one signature by a key that is held elsewhere. */
+  readonly signerTimeoutMs: number;
   /** `mdt_<id>_<secret>`, an operator from the start; without it, embedded: generated into the data folder. */
   readonly operatorToken?: string | undefined;
   /** URI of the key that signs audit checkpoints; without it: one is made and stored sealed. */
@@ -87,6 +103,10 @@ export const defaultConfig: ServerConfig = {
   port: 8080,
   host: '127.0.0.1',
   dataFolder: './mandate-data',
+  keyPlaces: sealedPlaces,
+  keyAlgorithm: 'ed25519',
+  keyAccess: { keyFolder: defaultKeyFolder({}), passphrase: passphraseFrom({}) },
+  signerTimeoutMs: 10_000,
   production: false,
   exampleKeys,
   logLevel: 'info',
@@ -197,13 +217,19 @@ function url(environment: Environment, name: string, protocols: readonly string[
   return text;
 }
 
+function oneOf<T extends string>(environment: Environment, name: string, words: readonly T[]): T | undefined {
+  const text = environment[name];
+  if (text === undefined || text === '') return undefined;
+  const word = words.find((one) => one === text);
+  if (word === undefined) throw wrong(name, `one of ${words.join(', ')}`);
+  return word;
+}
+
+const keyAlgorithms = ['ed25519', 'ecdsa-p256', 'ecdsa-p384'] as const;
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug'] as const;
 
 /** What is absent gets its default. @throws ServerError CONFIGURATION, naming the variable and never its value. */
 export function configFrom(environment: Environment): ServerConfig {
-  const logLevel = environment['MANDATE_LOG_LEVEL'] ?? defaultConfig.logLevel;
-  const level = logLevels.find((one) => one === logLevel);
-  if (level === undefined) throw wrong('MANDATE_LOG_LEVEL', `one of ${logLevels.join(', ')}`);
   const seconds = (name: string, most: number): number | undefined => {
     const value = integer(environment, name, 1, most);
     return value === undefined ? undefined : value * 1000;
@@ -215,12 +241,17 @@ export function configFrom(environment: Environment): ServerConfig {
     databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     dataFolder: environment['MANDATE_DATA'] || defaultConfig.dataFolder,
     sealingKeys: sealingKeys(environment, 'MANDATE_SEALING_KEY'),
+    keyPlaces: parseKeyPlaces(environment['MANDATE_ONLINE_KEYS'] ?? '', 'MANDATE_ONLINE_KEYS'),
+    keyAlgorithm:
+      oneOf(environment, 'MANDATE_ONLINE_KEY_ALGORITHM', keyAlgorithms) ?? defaultConfig.keyAlgorithm,
+    keyAccess: { keyFolder: defaultKeyFolder(environment), passphrase: passphraseFrom(environment) },
+    signerTimeoutMs: seconds('MANDATE_SIGNER_TIMEOUT', 120) ?? defaultConfig.signerTimeoutMs,
     operatorToken: operatorToken(environment, 'MANDATE_OPERATOR_TOKEN'),
     auditKey: environment['MANDATE_AUDIT_KEY'] || undefined,
     keyEnvironment: environment['MANDATE_AUDIT_KEY'] ? environment : undefined,
     production: flag(environment, 'MANDATE_PRODUCTION') ?? defaultConfig.production,
     publicUrl: url(environment, 'MANDATE_PUBLIC_URL', ['http:', 'https:']),
-    logLevel: level,
+    logLevel: oneOf(environment, 'MANDATE_LOG_LEVEL', logLevels) ?? defaultConfig.logLevel,
     poolSize: integer(environment, 'MANDATE_POOL_SIZE', 2, 200) ?? defaultConfig.poolSize,
     cacheBytes: integer(environment, 'MANDATE_CACHE_BYTES', 1_048_576, 2 ** 40) ?? defaultConfig.cacheBytes,
     maxAgeMs: seconds('MANDATE_MAX_AGE', 30 * 86_400) ?? defaultConfig.maxAgeMs,

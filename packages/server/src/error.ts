@@ -18,6 +18,8 @@ export type ServerCode = ApiCode | InternalCode;
 export interface ServerErrorOptions {
   readonly cause?: unknown;
   readonly role?: string | undefined;
+  /** Which fault of a signer, with `UNAVAILABLE`. */
+  readonly reason?: string | undefined;
   readonly current?: CurrentVersions | undefined;
 }
 
@@ -25,6 +27,7 @@ export class ServerError extends Error {
   override readonly name = 'ServerError';
   readonly code: ServerCode;
   readonly role: string | undefined;
+  readonly reason: string | undefined;
   /** With `CONFLICT`: the versions that a next attempt builds on. */
   readonly current: CurrentVersions | undefined;
 
@@ -32,6 +35,7 @@ export class ServerError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.role = options.role;
+    this.reason = options.reason;
     this.current = options.current;
   }
 }

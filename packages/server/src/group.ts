@@ -32,6 +32,7 @@ export class Group {
   readonly #head: TenantHead | undefined;
   readonly #ids = new Set<string>();
   #grown = 0;
+  #bytes = 0;
 
   constructor(head: TenantHead | undefined) {
     this.#head = head;
@@ -39,6 +40,11 @@ export class Group {
 
   versionOf(role: string): number {
     return this.roles.get(role)?.version ?? this.#head?.versionOf(role) ?? 0;
+  }
+
+  /** Of all files and targets: what one transaction has to write. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Against the head with the members so far. A second member of the same id has to wait for the first. */
@@ -89,6 +95,7 @@ export class Group {
     for (const role of accepted.removed) this.#delegate(role, undefined);
     for (const { name, delegator } of accepted.roles) this.#delegate(name, delegator);
     this.targets.push(...member.targets);
+    for (const { bytes } of member.targets) this.#bytes += bytes.length;
   }
 
   /** The lines of the first snapshot of a tenant. */
@@ -118,6 +125,7 @@ export class Group {
       expiresMs: file.expires,
     };
     this.roles.set(role, entry);
+    this.#bytes += bytes.length;
     const { version, expires: expiresMs } = file;
     this.files.push({ role, version, sha256: entry.sha256, expiresMs, bytes, publication });
     changes.push({

@@ -9,7 +9,6 @@ import {
   type Tenant as TenantAnswer,
 } from '@mandate/api';
 import { parseTenantPath, tenantSlug, type AcceptedPublication } from '@mandate/metadata';
-import type { SealingKeys } from '@mandate/signing';
 import { keysOf, recordTenant, recordToken } from './access-audit.ts';
 import { recordEvents } from './audit.ts';
 import { createAuditHandlers } from './audit-handler.ts';
@@ -19,21 +18,15 @@ import { publicationOf } from './member.ts';
 import { areUnused, createOnlineKeys, onlineKeysOf } from './online-key.ts';
 import { describe } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
-import type { Database } from './sql/connection.ts';
+import { isUniqueViolation, type Database } from './sql/connection.ts';
 import { createFeedHandlers, type FeedHandlerContext } from './feed-handler.ts';
 import type { ProposalBook } from './proposal-book.ts';
 import { createProposalHandlers } from './proposal-handler.ts';
 import type { ProposalView } from './proposal-view.ts';
+import type { ServiceKeys } from './service-keys.ts';
 import { findPublications } from './sql/publication.ts';
-import {
-  findTenant,
-  insertOnlineKeys,
-  insertTenant,
-  listTenants,
-  onlineKeysOf as readOnlineKeys,
-  onlineKeysOfAll,
-  type TenantRow,
-} from './sql/tenant.ts';
+import { insertServiceKeys, onlineKeysOf as readOnlineKeys, onlineKeysOfAll } from './sql/online-key.ts';
+import { findTenant, insertTenant, listTenants, type TenantRow } from './sql/tenant.ts';
 import { deleteToken } from './sql/token.ts';
 import { checkFresh, parseSubmission, type SubmissionRules } from './submission.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
@@ -44,7 +37,7 @@ import { createToken, hasGrant, mayRead, tokenOf, type Caller, type TokenReader 
 export interface HandlerContext
   extends Omit<FeedHandlerContext, 'readable'>, Omit<WebhookHandlerContext, 'readable'> {
   readonly database: Database;
-  readonly sealing: SealingKeys;
+  readonly keys: ServiceKeys;
   readonly registry: TenantRegistry;
   readonly files: RoleFiles;
   readonly tokens: TokenReader;
@@ -101,13 +94,17 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       const request = await readJson(message, createTenantRequestSchema, apiLimits.bodyBytes);
       const path = parseTenantPath(request.path);
       const slug = tenantSlug(path);
-      const keys = createOnlineKeys(slug, context.sealing);
-      const row = await insertTenant(database, { slug, path, keys, owner: caller.tokenId }, (client, id) =>
-        recordTenant(client, id, describe(caller), { path, keys }, context.now()),
-      );
-      if (row !== undefined) {
-        tokens.forget(caller.tokenId);
-        return { status: 201, body: await answerOf(row) };
+      if ((await findTenant(database, slug)) === undefined) {
+        const keys = await createOnlineKeys(slug, context.keys, []);
+        const row = await taken(
+          insertTenant(database, { slug, path, keys, owner: caller.tokenId }, (client, id) =>
+            recordTenant(client, id, describe(caller), { path, keys }, context.now()),
+          ),
+        );
+        if (row !== undefined) {
+          tokens.forget(caller.tokenId);
+          return { status: 201, body: await answerOf(row) };
+        }
       }
       const existing = await findTenant(database, slug);
       if (existing !== undefined && existing.genesis === null && hasGrant(caller, existing.id, 'owner')) {
@@ -155,12 +152,15 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
           'CONFLICT',
           `tenant ${tenant.path} has no root yet; its first one names its first keys`,
         );
-      const waiting = areUnused(await readOnlineKeys(database, tenant.id), root);
+      const rows = await readOnlineKeys(database, tenant.id);
+      const waiting = areUnused(tenant.slug, rows, root, context.keys);
       if (!waiting) {
-        const keys = createOnlineKeys(tenant.slug, context.sealing);
-        const event = { action: 'online-keys', who: describe(caller), onlineKeys: keysOf(keys) };
-        await insertOnlineKeys(database, tenant.id, keys, (client) =>
-          recordEvents(client, tenant.id, [event], context.now()),
+        const made = await createOnlineKeys(tenant.slug, context.keys, rows);
+        const event = { action: 'online-keys', who: describe(caller), onlineKeys: keysOf(made) };
+        await taken(
+          insertServiceKeys(database, tenant.id, made, (client) =>
+            recordEvents(client, tenant.id, [event], context.now()),
+          ),
         );
       }
       return { status: waiting ? 200 : 201, body: await answerOf(row) };
@@ -250,6 +250,25 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
 }
 
 const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** @throws ServerError CONFLICT where another request was first, or the keys are in use already */
+async function taken<T>(insert: Promise<T>): Promise<T> {
+  try {
+    return await insert;
+  } catch (error) {
+    if (isUniqueViolation(error, 'online_key_tenant_id_purpose_number_key'))
+      throw new ServerError('CONFLICT', 'another request made these keys; ask again for them', {
+        cause: error,
+      });
+    if (!isUniqueViolation(error, 'online_key_id') && !isUniqueViolation(error, 'online_key_thumbprint_key'))
+      throw error;
+    throw new ServerError(
+      'CONFLICT',
+      'the key at the configured place is in use already, by this tenant or another; each needs one of its own',
+      { cause: error },
+    );
+  }
+}
 
 function tenantAnswer(row: TenantRow, keys: Parameters<typeof onlineKeysOf>[0]): TenantAnswer {
   return {

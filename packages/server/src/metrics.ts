@@ -1,5 +1,6 @@
-/** Prometheus metrics. No label names a tenant or a role. */
+/** Prometheus metrics. No label names a tenant or a role of one. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { KeyPurpose } from './sql/online-key.ts';
 import type { TufKind } from './tuf-handler.ts';
 import type { DeliveryOutcome } from './webhook-delivery.ts';
 
@@ -28,6 +29,8 @@ export interface MetricSources {
   readonly feedReaders: () => number;
   /** Until the first signed role expires, seconds; undefined where none is known. */
   readonly roleExpiresSeconds: () => number | undefined;
+  /** What each key of the service is for that did not sign when it was last asked to. */
+  readonly failingKeys: () => readonly KeyPurpose[];
 }
 
 export function createMetrics(sources: MetricSources): Metrics {
@@ -96,6 +99,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     help: 'Readers that wait for a feed in this process',
     registers: [registry],
   });
+  const failingGauge = new Gauge({
+    name: 'mandate_service_keys_failing',
+    help: 'Keys of the service that did not sign when this process last asked them; an operator sees which at /readyz',
+    labelNames: ['role'],
+    registers: [registry],
+  });
   // The commonest answer by far: its counter is looked up once.
   const timestampReads = reads.labels('timestamp', '200');
   return {
@@ -104,6 +113,9 @@ export function createMetrics(sources: MetricSources): Metrics {
       waitingGauge.set(sources.waiting());
       const seconds = sources.roleExpiresSeconds();
       expiryGauge.set(seconds ?? Infinity);
+      const failing = sources.failingKeys();
+      for (const role of ['snapshot', 'timestamp', 'managed'] as const)
+        failingGauge.set({ role }, failing.filter((one) => one === role).length);
       const open = await sources.openProposals().catch(() => undefined);
       if (open !== undefined) proposalsGauge.set(open);
       readersGauge.set(sources.feedReaders());

@@ -12,7 +12,7 @@ import {
   type Digest,
 } from '@mandate/metadata';
 import { ServerError } from './error.ts';
-import type { OnlineSigner } from './online-key.ts';
+import type { ServiceSigner } from './service-keys.ts';
 
 export interface NewSnapshot {
   readonly version: number;
@@ -24,7 +24,7 @@ export interface NewSnapshot {
   readonly closing: string;
 }
 
-async function sign(text: string, signers: readonly OnlineSigner[]): Promise<Buffer> {
+async function sign(text: string, signers: readonly ServiceSigner[]): Promise<Buffer> {
   const message = Buffer.from(text);
   const signatures = await Promise.all(
     signers.map(async (signer) => ({ keyId: signer.keyId, sig: await signer.sign(message) })),
@@ -34,7 +34,7 @@ async function sign(text: string, signers: readonly OnlineSigner[]): Promise<Buf
 
 export interface OnlineFileContext {
   readonly genesis: Digest;
-  readonly signers: readonly OnlineSigner[];
+  readonly signers: readonly ServiceSigner[];
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly lifetimeMs: number;

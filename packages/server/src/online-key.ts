@@ -1,49 +1,63 @@
-/** The snapshot and timestamp keys of a tenant: made here, stored sealed, used here alone. */
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { promisify } from 'node:util';
+/** The snapshot and timestamp keys of a tenant: made by the service, named by its root. */
 import type { OnlineKeys } from '@mandate/api';
-import { keyIdOf, type KeyId, type Root } from '@mandate/metadata';
-import { sealKey, signerFromKeyObject, unsealKey, type SealingKeys } from '@mandate/signing';
+import type { KeyId, Root } from '@mandate/metadata';
 import { ServerError } from './error.ts';
-import type { KeyPurpose, OnlineKeyRow } from './sql/tenant.ts';
+import type { ServiceKeys, ServiceSigner } from './service-keys.ts';
+import type { NewServiceKey, OnlineKeyRow, OnlinePurpose, PublicKeyRow } from './sql/online-key.ts';
 
-const purposes: readonly KeyPurpose[] = ['snapshot', 'timestamp'];
+const purposes: readonly OnlinePurpose[] = ['snapshot', 'timestamp'];
 
-/** A new Ed25519 key for each purpose. */
-export function createOnlineKeys(slug: string, sealing: SealingKeys): OnlineKeyRow[] {
-  return purposes.map((purpose) => {
-    const { privateKey } = generateKeyPairSync('ed25519');
-    const { publicKey } = signerFromKeyObject(privateKey, `service:${slug}/${purpose}`);
-    return {
-      purpose,
-      keyId: keyIdOf(publicKey),
-      wire: publicKey.wire,
-      sealed: Buffer.from(sealKey(privateKey, sealing.current, { tenant: slug, role: purpose })),
-    };
-  });
+/**
+ * A new key for each purpose.
+ *
+ * @param rows those that the tenant has
+ * @throws ServerError UNAVAILABLE
+ */
+export function createOnlineKeys(
+  slug: string,
+  keys: ServiceKeys,
+  rows: readonly OnlineKeyRow[],
+): Promise<NewServiceKey[]> {
+  return Promise.all(
+    purposes.map(async (purpose) => {
+      const last = rows.find((row) => row.purpose === purpose)?.number ?? 0;
+      return { purpose, ...(await keys.make({ tenant: slug, purpose, number: last + 1 })) };
+    }),
+  );
 }
 
 /**
- * Whether the newest keys still wait for a root that names them: then asking again makes no more.
+ * Whether the newest keys still wait for a root that names them, and are where new ones would be: then asking again
+ * makes no more.
  *
  * @param rows newest first within a purpose
  */
 export function areUnused(
-  rows: readonly Pick<OnlineKeyRow, 'purpose' | 'keyId' | 'wire'>[],
+  slug: string,
+  rows: readonly OnlineKeyRow[],
   { roles }: Root,
+  keys: ServiceKeys,
 ): boolean {
-  const { snapshot, timestamp } = onlineKeysOf(rows);
-  return (
-    !roles.snapshot.keys.has(snapshot.keyId as KeyId) && !roles.timestamp.keys.has(timestamp.keyId as KeyId)
-  );
+  return purposes.every((purpose) => {
+    const row = newestOf(rows, purpose);
+    const { number, uri } = row;
+    return (
+      !roles[purpose].keys.has(row.keyId as KeyId) && keys.isCurrent({ tenant: slug, purpose, number }, uri)
+    );
+  });
+}
+
+function newestOf<Row extends PublicKeyRow>(rows: readonly Row[], purpose: OnlinePurpose): Row {
+  const row = rows.find((one) => one.purpose === purpose);
+  if (row === undefined) throw new ServerError('INTERNAL', `a tenant has no ${purpose} key`);
+  return row;
 }
 
 /** As the API shows them; where there are several, the newest. */
-export function onlineKeysOf(rows: readonly Pick<OnlineKeyRow, 'purpose' | 'keyId' | 'wire'>[]): OnlineKeys {
-  const newest = (purpose: KeyPurpose) => {
-    const row = rows.find((one) => one.purpose === purpose);
-    if (row === undefined) throw new ServerError('INTERNAL', `a tenant has no ${purpose} key`);
-    return { keyId: row.keyId, key: row.wire };
+export function onlineKeysOf(rows: readonly PublicKeyRow[]): OnlineKeys {
+  const newest = (purpose: OnlinePurpose) => {
+    const { keyId, wire } = newestOf(rows, purpose);
+    return { keyId, key: wire };
   };
   return { snapshot: newest('snapshot'), timestamp: newest('timestamp') };
 }
@@ -54,43 +68,18 @@ export function onlineKeyIdsOf({ version, roles }: Root): {
   snapshot: KeyId[];
   timestamp: KeyId[];
 } {
-  const ids = (purpose: KeyPurpose): KeyId[] => [...roles[purpose].keys.keys()].sort();
+  const ids = (purpose: OnlinePurpose): KeyId[] => [...roles[purpose].keys.keys()].sort();
   return { rootVersion: version, snapshot: ids('snapshot'), timestamp: ids('timestamp') };
 }
 
-/** An opened Ed25519 key. */
-export interface OnlineSigner {
-  readonly keyId: KeyId;
-  sign(message: Uint8Array): Uint8Array | Promise<Uint8Array>;
-}
-
-/** Above it a signature takes long enough to be worth another thread; below, handing it over costs more than it. */
-const otherThreadBytes = 65_536;
-const signOnOtherThread = promisify(sign);
-
-function onlineSigner(privateKey: KeyObject, keyId: KeyId): OnlineSigner {
-  return {
-    keyId,
-    sign: (message) =>
-      message.length < otherThreadBytes
-        ? sign(null, message, privateKey)
-        : signOnOtherThread(null, message, privateKey),
-  };
-}
-
-/** The opened keys of one tenant. */
+/** The keys of one tenant, ready to sign. */
 export class OnlineSigners {
-  readonly #signers: ReadonlyMap<KeyPurpose, readonly OnlineSigner[]>;
+  readonly #signers: ReadonlyMap<OnlinePurpose, readonly ServiceSigner[]>;
 
   /** @throws SigningError where a sealed key does not open. */
-  constructor(slug: string, rows: readonly OnlineKeyRow[], sealing: SealingKeys) {
-    const signersFor = (purpose: KeyPurpose): OnlineSigner[] =>
-      rows
-        .filter((row) => row.purpose === purpose)
-        .map((row) => {
-          const privateKey = unsealKey(row.sealed, sealing, { tenant: slug, role: purpose });
-          return onlineSigner(privateKey, row.keyId as KeyId);
-        });
+  constructor(slug: string, rows: readonly OnlineKeyRow[], keys: ServiceKeys) {
+    const signersFor = (purpose: OnlinePurpose): ServiceSigner[] =>
+      rows.filter((row) => row.purpose === purpose).map((row) => keys.signer(slug, row));
     this.#signers = new Map(purposes.map((purpose) => [purpose, signersFor(purpose)]));
   }
 
@@ -107,7 +96,7 @@ export class OnlineSigners {
    *
    * @throws ServerError THRESHOLD_NOT_MET where the root asks for keys that are not here.
    */
-  for(root: Root, purpose: KeyPurpose): readonly OnlineSigner[] {
+  for(root: Root, purpose: OnlinePurpose): readonly ServiceSigner[] {
     const { keys, threshold } = root.roles[purpose];
     const named = (this.#signers.get(purpose) ?? []).filter((signer) => keys.has(signer.keyId));
     if (named.length < threshold) {

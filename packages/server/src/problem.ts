@@ -94,7 +94,7 @@ export function problemOf(error: unknown, requestId: string | undefined): Proble
     status: statuses[code],
     detail: detail ?? details[code] ?? titles[code],
     code,
-    ...(known instanceof MetadataError ? { reason: known.reason } : {}),
+    ...(known?.reason === undefined ? {} : { reason: known.reason }),
     ...(known?.role === undefined ? {} : { role: known.role }),
     ...(known instanceof ServerError && known.current !== undefined ? { current: known.current } : {}),
     ...(requestId === undefined ? {} : { requestId }),

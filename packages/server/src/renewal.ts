@@ -37,20 +37,22 @@ export class Renewal {
   }
 
   async #all(): Promise<void> {
-    const { database, registry, now } = this.#options;
+    const { database, registry, now, onTrouble } = this.#options;
+    // What failed is still due and would come first again: it waits for the next run, and nobody waits for it.
+    const failed: number[] = [];
     for (;;) {
-      const due = await dueTenants(database, now(), batch);
+      const due = await dueTenants(database, now(), batch, failed);
       if (due.length === 0 || this.#periodic.stopped) return;
-      const results = await Promise.allSettled(
-        due.map(async ({ slug }) => {
-          const open = await registry.find(slug);
-          await open?.writer.renew();
+      await Promise.all(
+        due.map(async ({ tenantId, slug }) => {
+          try {
+            await (await registry.find(slug))?.writer.renew();
+          } catch (error) {
+            failed.push(tenantId);
+            onTrouble(error);
+          }
         }),
       );
-      const failures = results.filter((result) => result.status === 'rejected');
-      for (const { reason } of failures) this.#options.onTrouble(reason);
-      // What failed is still due and would come first again: leave it for the next run.
-      if (failures.length > 0) return;
     }
   }
 }

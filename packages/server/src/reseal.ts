@@ -1,7 +1,7 @@
 /** Rotation of the sealing key: what an older one sealed is sealed with the current one. */
 import { sealingKeyIdOf, sealKey, unsealKey, type SealingKeys } from '@mandate/signing';
 import type { Queryable } from './sql/connection.ts';
-import { replaceSealed, sealedKeysAfter, type SealedKeyRow } from './sql/tenant.ts';
+import { replaceSealed, sealedKeysAfter, type SealedKeyRow } from './sql/online-key.ts';
 
 const page = 500;
 

@@ -30,6 +30,7 @@ import { Renewal } from './renewal.ts';
 import { resealOnlineKeys } from './reseal.ts';
 import { RoleExpiry } from './role-expiry.ts';
 import { RoleFiles } from './role-file.ts';
+import { ServiceKeys } from './service-keys.ts';
 import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
 import { listenToFeed } from './sql/feed-listener.ts';
 import { countOpenProposals } from './sql/proposal-sweep.ts';
@@ -108,9 +109,12 @@ async function run(
     throw new ServerError('CONFIGURATION', 'MANDATE_SEALING_KEY: is needed with DATABASE_URL');
   await migrate(database);
   if (sealing.older.length > 0) {
-    const keys = await resealOnlineKeys(database, sealing);
+    const resealed = await resealOnlineKeys(database, sealing);
     const webhooks = await resealWebhookSecrets(database, sealing);
-    log.info({ keys, webhooks }, 'online keys and secrets of webhooks sealed with the current sealing key');
+    log.info(
+      { keys: resealed, webhooks },
+      'online keys and secrets of webhooks sealed with the current sealing key',
+    );
   }
   if (config.operatorToken !== undefined) await ensureOperator(database, config.operatorToken, config.now());
   const first = folder && (await createFirstOperator(database, config.now()));
@@ -129,7 +133,19 @@ async function run(
     now,
     onTrouble: (error) => trouble('read', error),
   });
-  const registry = new TenantRegistry(database, sealing, files, {
+  const keys = new ServiceKeys({
+    sealing,
+    places: config.keyPlaces,
+    algorithm: config.keyAlgorithm,
+    open: config.keyAccess,
+    timeoutMs: config.signerTimeoutMs,
+    now,
+    onFault: ({ tenant, purpose }, error) => {
+      metrics.trouble('signer');
+      log.warn({ tenant, role: purpose, error: describeError(error) }, 'a key of the service does not sign');
+    },
+  });
+  const registry = new TenantRegistry(database, keys, files, {
     database,
     files,
     settings: config,
@@ -160,6 +176,7 @@ async function run(
       const { soonestMs } = expiry;
       return soonestMs === undefined ? undefined : Math.floor((soonestMs - now()) / 1000);
     },
+    failingKeys: () => keys.failing.map(({ purpose }) => purpose),
   });
   const tokens = new TokenReader(database, now);
   const stopSignal = new AbortController();
@@ -255,6 +272,7 @@ async function run(
   const app = createApp({
     handlers: createHandlers({
       database,
+      keys,
       sealing,
       registry,
       files,
@@ -279,6 +297,7 @@ async function run(
       if (stopping) throw new ServerError('UNAVAILABLE', 'the service is stopping');
       await database.query({ text: 'SELECT 1' });
     },
+    failingKeys: () => keys.failing,
   });
   const api = app.callback();
   const tuf = createTufHandler({
@@ -349,6 +368,7 @@ async function run(
       await listener?.close();
       await auditKey.close();
       store.close();
+      keys.close();
       metrics.close();
       await database.close();
       folder?.close();

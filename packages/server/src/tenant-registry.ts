@@ -1,7 +1,7 @@
 /** The tenants that this process works for: found by slug, each with the one writer that it has here. */
-import type { SealingKeys } from '@mandate/signing';
 import { LRUCache } from 'lru-cache';
 import type { RoleFiles } from './role-file.ts';
+import type { ServiceKeys } from './service-keys.ts';
 import type { Database } from './sql/connection.ts';
 import { findTenant, type TenantRow } from './sql/tenant.ts';
 import { Tenant } from './tenant.ts';
@@ -17,14 +17,14 @@ const maxTenants = 10_000;
 
 export class TenantRegistry {
   readonly #database: Database;
-  readonly #sealing: SealingKeys;
+  readonly #keys: ServiceKeys;
   readonly #files: RoleFiles;
   readonly #context: WriterContext;
   readonly #open: LRUCache<string, OpenTenant>;
 
-  constructor(database: Database, sealing: SealingKeys, files: RoleFiles, context: WriterContext) {
+  constructor(database: Database, keys: ServiceKeys, files: RoleFiles, context: WriterContext) {
     this.#database = database;
-    this.#sealing = sealing;
+    this.#keys = keys;
     this.#files = files;
     this.#context = context;
     this.#open = new LRUCache({ max: maxTenants });
@@ -51,7 +51,7 @@ export class TenantRegistry {
   }
 
   async #add(row: TenantRow): Promise<OpenTenant> {
-    const tenant = new Tenant(row, this.#database, this.#sealing, this.#files);
+    const tenant = new Tenant(row, this.#database, this.#keys, this.#files);
     await tenant.catchUp();
     // Two requests may get here at once; the first one's tenant counts.
     const open = this.#open.get(row.slug) ?? { tenant, writer: new TenantWriter(tenant, this.#context) };

@@ -1,10 +1,11 @@
 /** One tenant in this process: its head, its online keys, and the view that the publication rules take of it. */
 import type { CurrentRole, CurrentTenant, Root, Targets } from '@mandate/metadata';
-import type { SealingKeys } from '@mandate/signing';
 import { OnlineSigners } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
+import type { ServiceKeys } from './service-keys.ts';
 import type { Database } from './sql/connection.ts';
-import { onlineKeysOf, type TenantRow } from './sql/tenant.ts';
+import { onlineKeysOf } from './sql/online-key.ts';
+import type { TenantRow } from './sql/tenant.ts';
 import { TenantHead } from './tenant-head.ts';
 
 export class Tenant {
@@ -14,16 +15,16 @@ export class Tenant {
   /** Undefined before the first publication, as far as this process knows. */
   head: TenantHead | undefined;
   readonly #database: Database;
-  readonly #sealing: SealingKeys;
+  readonly #keys: ServiceKeys;
   readonly #files: RoleFiles;
   #signers: OnlineSigners | undefined;
 
-  constructor(row: TenantRow, database: Database, sealing: SealingKeys, files: RoleFiles) {
+  constructor(row: TenantRow, database: Database, keys: ServiceKeys, files: RoleFiles) {
     this.id = row.id;
     this.slug = row.slug;
     this.path = row.path;
     this.#database = database;
-    this.#sealing = sealing;
+    this.#keys = keys;
     this.#files = files;
   }
 
@@ -49,7 +50,7 @@ export class Tenant {
   async signers(root: Root): Promise<OnlineSigners> {
     if (this.#signers?.covers(root) !== true) {
       const rows = await onlineKeysOf(this.#database, this.id);
-      this.#signers = new OnlineSigners(this.slug, rows, this.#sealing);
+      this.#signers = new OnlineSigners(this.slug, rows, this.#keys);
     }
     return this.#signers;
   }

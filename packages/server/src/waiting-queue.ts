@@ -4,6 +4,9 @@ import type { Group } from './group.ts';
 import { standingOf, type Member } from './member.ts';
 import type { TenantHead } from './tenant-head.ts';
 
+/** A group that is this large takes no more members. */
+const maxGroupBytes = 64 * 1024 * 1024;
+
 /** What is left over when a group was filled, out of the queue. */
 export interface Leftover {
   /** They lost a race against the head. */
@@ -36,7 +39,7 @@ export class WaitingQueue {
     const later: Member[] = [];
     const behind: Member[] = [];
     let doubtful: Member | undefined;
-    while (group.members.length < size) {
+    while (group.members.length < size && group.bytes < maxGroupBytes) {
       const member = this.#members.shift();
       if (member === undefined) break;
       const standing = group.standing(member);

@@ -19,7 +19,7 @@ import {
   type Database,
   type Queryable,
 } from './sql/connection.ts';
-import { dropLease, passFence, takeLease, type Lease } from './sql/lease.ts';
+import { dropLease, passFence, renewLease, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
 import { noteOnlineKeys } from './sql/feed.ts';
 import { openNumbers, publishProposals } from './sql/proposal-end.ts';
@@ -52,6 +52,11 @@ const leasePollMs = 4;
 /** How long the next holder has to show up after a handover: many polls. */
 const handoverMs = 250;
 const retryPauseMs = 50;
+/** Signatures that take longer count as slow: more members share them, and a group waits a moment for its members. */
+const slowSigningMs = 50;
+/** How many times the usual size a group has at most. */
+const maxGroupFactor = 16;
+const longestGatheringMs = 25;
 
 export class TenantWriter {
   readonly #tenant: Tenant;
@@ -63,6 +68,10 @@ export class TenantWriter {
   #running: Promise<void> | undefined;
   /** After a fault: what is in memory may be behind the database by a commit of our own. */
   #doubtful = false;
+
+  /** How long the signatures of the last group took, and when it was settled; milliseconds of the monotonic clock. */
+  #signingMs = 0;
+  #settledAtMs = 0;
 
   /** So many of the next groups have one member each. */
   #alone = 0;
@@ -153,6 +162,7 @@ export class TenantWriter {
     let held = true;
     while (held) {
       if (this.#context.database.embedded) await letRequestsIn();
+      await this.#gather();
       const group = await this.#nextGroup();
       if (group === undefined) {
         await dropLease(this.#context.database, lease, this.#holder);
@@ -161,6 +171,10 @@ export class TenantWriter {
       try {
         held = await this.#publish(group, lease);
       } catch (error) {
+        if (hasCode(error, 'UNAVAILABLE')) {
+          this.#refuse(group, error);
+          continue;
+        }
         // Back to where they were. Those that did go live after all are found by their ids.
         this.#queue.putBack(group.members);
         if (hasCode(error, 'PROPOSAL_ENDED')) {
@@ -175,6 +189,33 @@ export class TenantWriter {
         throw error;
       }
     }
+  }
+
+  /**
+   * No signature, so nothing was written: who waits for it hears so at once, and may send it again. The next group
+   * finds out by itself whether the keys sign.
+   */
+  #refuse(group: Group, error: unknown): void {
+    for (const member of group.members) member.reject(error);
+    this.#renewal?.reject(error);
+    this.#renewal = undefined;
+  }
+
+  /**
+   * Whoever was answered just now is about to send the next publication. Where signatures are slow, starting without
+   * them has them wait for two rounds instead of one.
+   */
+  async #gather(): Promise<void> {
+    const sinceMs = performance.now() - this.#settledAtMs;
+    if (this.#signingMs < slowSigningMs || sinceMs > this.#signingMs) return;
+    await sleep(Math.min(longestGatheringMs, this.#signingMs / 4));
+  }
+
+  /** As many as would go live in groups of the usual size while slow signatures are made. */
+  #groupSize(): number {
+    if (this.#alone > 0) return 1;
+    const factor = Math.ceil(this.#signingMs / slowSigningMs);
+    return this.#context.settings.groupSize * Math.min(Math.max(factor, 1), maxGroupFactor);
   }
 
   /**
@@ -194,8 +235,7 @@ export class TenantWriter {
   async #nextGroup(): Promise<Group | undefined> {
     for (;;) {
       const group = new Group(this.#tenant.head);
-      const { settings } = this.#context;
-      const size = this.#alone > 0 ? 1 : settings.groupSize;
+      const size = this.#groupSize();
       this.#alone = Math.max(0, this.#alone - 1);
       const { behind, doubtful } = this.#queue.moveInto(group, this.#tenant.head, size);
       try {
@@ -287,7 +327,9 @@ export class TenantWriter {
     const now = settings.now();
     const root = group.root ?? (await files.root(this.#tenant.id, group.versionOf('root')));
     const kept = group.members.length === 0 ? await this.#currentSnapshot(now) : undefined;
-    const built = await buildHead(this.#tenant, group, root, kept, settings, files, now);
+    const built = await this.#signing(lease, () =>
+      buildHead(this.#tenant, group, root, kept, settings, files, now),
+    );
     const rotation = await this.#rotation(group);
     const fence = {
       lease,
@@ -327,6 +369,28 @@ export class TenantWriter {
     return isSame ? undefined : after;
   }
 
+  /** Runs what signs. No lock is held; the lease is made to last, and waiting members are answered in time. */
+  async #signing<T>(lease: Lease, work: () => Promise<T>): Promise<T> {
+    const { database, settings } = this.#context;
+    const start = performance.now();
+    let renewal: Promise<unknown> = Promise.resolve();
+    const timer = setInterval(() => {
+      // A lease that cannot be renewed is found lost at the fence.
+      renewal = renewLease(database, lease, this.#holder, settings.leaseMs).catch((error: unknown) => {
+        this.#context.onTrouble(this.#tenant, error);
+      });
+      this.#expire(undefined);
+    }, settings.leaseMs / 3);
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
+      this.#signingMs = performance.now() - start;
+      // One that is under way must not prolong the lease after it was given up.
+      await renewal;
+    }
+  }
+
   /** Undefined where it is time for a new one: with half its life gone. */
   async #currentSnapshot(now: number): Promise<{ sha256: string; length: number } | undefined> {
     const row = this.#tenant.head?.row;
@@ -340,6 +404,7 @@ export class TenantWriter {
   async #settle(group: Group, built: BuiltHead): Promise<void> {
     const { files, onCommit } = this.#context;
     const tenant = this.#tenant;
+    this.#settledAtMs = performance.now();
     const { head, publications } = built.next;
     if (tenant.head === undefined) tenant.head = TenantHead.of(head, group);
     else tenant.head.advance(head, group);

@@ -45,16 +45,17 @@ export async function changedHeads(
   return rows.map((row) => row.tenantId);
 }
 
-/** Tenants whose timestamp has to be issued again, longest overdue first. */
+/** Tenants whose timestamp has to be issued again, longest overdue first, without those left out. */
 export async function dueTenants(
   client: Queryable,
   now: number,
   limit: number,
+  without: readonly number[],
 ): Promise<{ tenantId: number; slug: string }[]> {
   const { rows } = await client.query<{ tenantId: number; slug: string }>({
     text: `SELECT tenant_id AS "tenantId", slug FROM head JOIN tenant ON tenant.id = tenant_id
-           WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2`,
-    values: [now, limit],
+           WHERE due_ms <= $1 AND tenant_id <> ALL($3::bigint[]) ORDER BY due_ms LIMIT $2`,
+    values: [now, limit, without],
   });
   return rows;
 }

@@ -43,6 +43,23 @@ export async function takeLease(
   return row.mine ? { tenantId, token: row.token, serial: row.serial } : undefined;
 }
 
+/** Makes a lease last another term from now. Returns whether it is still ours. */
+export async function renewLease(
+  client: Queryable,
+  { tenantId, token }: Lease,
+  holder: string,
+  termMs: number,
+): Promise<boolean> {
+  const { rows } = await client.query({
+    name: 'lease-renew',
+    text: `UPDATE lease SET expires_at = clock_timestamp() + $4 * interval '1 millisecond'
+           WHERE tenant_id = $1 AND holder = $2 AND token = $3
+           RETURNING set_config('synchronous_commit', 'off', true)`,
+    values: [tenantId, holder, token, termMs],
+  });
+  return rows.length > 0;
+}
+
 export interface Fence {
   readonly lease: Lease;
   readonly holder: string;
