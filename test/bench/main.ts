@@ -8,6 +8,7 @@ import { processBench } from './process.ts';
 import { table, type Result } from './result.ts';
 import { thresholdsBench } from './thresholds.ts';
 import { serveBench } from './serve.ts';
+import { slowSignerBench } from './slow-signer.ts';
 import { warmBench } from './warm.ts';
 
 const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Result[]>>> = {
@@ -19,6 +20,7 @@ const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Re
   serve: serveBench,
   publish: publishBench,
   thresholds: thresholdsBench,
+  signer: slowSignerBench,
 };
 
 /** Shorter runs and smaller tenants, to see that everything still runs. */

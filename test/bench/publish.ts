@@ -164,7 +164,7 @@ export function repositoryRole(i: number): string {
 }
 
 /** Every writer has a role of its own; `tenantOf` says in which tenant. */
-async function ownRoles(
+export async function ownRoles(
   caller: Caller,
   tenantOf: (writer: number) => Owned,
   writers: number,

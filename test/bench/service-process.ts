@@ -1,7 +1,10 @@
 /** Run as a process: serves with the settings of the environment and prints the address. */
 import { configFrom, startServer } from '@mandate/server';
+import { slowBackend } from './slow-backend.ts';
 
-const server = await startServer(configFrom(process.env));
+const config = configFrom(process.env);
+const backends = new Map([['slow', () => Promise.resolve(slowBackend)]]);
+const server = await startServer({ ...config, keyAccess: { ...config.keyAccess, backends } });
 process.stdout.write(`${server.url}\n`);
 process.once('SIGTERM', () => {
   void server.close().then(() => process.exit(0));

@@ -56,7 +56,7 @@ const retryPauseMs = 50;
 const slowSigningMs = 50;
 /** How many times the usual size a group has at most. */
 const maxGroupFactor = 16;
-const longestGatheringMs = 25;
+const gatheringStepMs = 10;
 
 export class TenantWriter {
   readonly #tenant: Tenant;
@@ -203,12 +203,16 @@ export class TenantWriter {
 
   /**
    * Whoever was answered just now is about to send the next publication. Where signatures are slow, starting without
-   * them has them wait for two rounds instead of one.
+   * them has them wait for two rounds instead of one: so as long as the queue grows, and for a quarter of that time.
    */
   async #gather(): Promise<void> {
-    const sinceMs = performance.now() - this.#settledAtMs;
-    if (this.#signingMs < slowSigningMs || sinceMs > this.#signingMs) return;
-    await sleep(Math.min(longestGatheringMs, this.#signingMs / 4));
+    const start = performance.now();
+    if (this.#signingMs < slowSigningMs || start - this.#settledAtMs > this.#signingMs) return;
+    for (let before = -1; before < this.#queue.length;) {
+      before = this.#queue.length;
+      await sleep(gatheringStepMs);
+      if (performance.now() - start >= this.#signingMs / 4) return;
+    }
   }
 
   /** As many as would go live in groups of the usual size while slow signatures are made. */
