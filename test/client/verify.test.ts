@@ -267,6 +267,82 @@ describe('client: evidence', () => {
   });
 });
 
+describe('client: managed keys', () => {
+  /** `org` signed by these keys, of which the marked ones are the service's. */
+  function tenantOf(keys: readonly SimKey[], marked: readonly SimKey[], threshold: number): SimRepository {
+    const sim = new SimRepository();
+    sim.delegate('targets', 'org', { keys, threshold });
+    sim.update('targets', (signed) => {
+      const delegations = signed['delegations'] as { keys: Record<string, object> };
+      for (const { keyId } of marked)
+        delegations.keys[keyId] = { ...delegations.keys[keyId], 'x-mandate-managed': true };
+    });
+    sim.addTarget('org', 'team/app/v1', 'image one');
+    sim.publish();
+    return sim;
+  }
+  const refuse: Policy = { managed: 'refuse' };
+
+  it('count unless the policy refuses them', async () => {
+    const key = newKey();
+    const sim = tenantOf([key], [key], 1);
+    for (const policy of [{}, { managed: 'allow' }] as const)
+      assert.equal((await ask(sim, {}, policy)).code, 'VERIFIED');
+    const refused = await ask(sim, {}, refuse);
+    assert.ok(refused.code !== 'VERIFIED');
+    assert.deepEqual([refused.code, refused.reason, refused.role], ['THRESHOLD_NOT_MET', 'MANAGED', 'org']);
+    assert.equal(refused.evidence?.links.at(-1)?.signed[0]?.managed, true);
+  });
+
+  it('are not missed where enough others signed', async () => {
+    const [a, b, managed] = newKeys(3) as [SimKey, SimKey, SimKey];
+    assert.equal((await ask(tenantOf([a, b, managed], [managed], 2), {}, refuse)).code, 'VERIFIED');
+    assert.equal((await ask(tenantOf([a, managed], [managed], 2), {}, refuse)).code, 'THRESHOLD_NOT_MET');
+  });
+
+  it('count nothing for a threshold of the policy either', async () => {
+    const [a, managed] = newKeys(2) as [SimKey, SimKey];
+    const sim = tenantOf([a, managed], [managed], 1);
+    assert.equal((await ask(sim, {}, { minThreshold: 2 })).code, 'VERIFIED');
+    assert.equal((await ask(sim, {}, { ...refuse, minThreshold: 1 })).code, 'VERIFIED');
+    assert.equal((await ask(sim, {}, { ...refuse, minThreshold: 2 })).code, 'THRESHOLD_NOT_MET');
+  });
+
+  it('count on no step of the way', async () => {
+    const [a, b] = newKeys(2) as [SimKey, SimKey];
+    const sim = new SimRepository();
+    sim.delegate('targets', 'org~team', { keys: [a] });
+    sim.delegate('org~team', 'repo~team~app', { keys: [b] });
+    sim.update('targets', (signed) => {
+      const delegations = signed['delegations'] as { keys: Record<string, object> };
+      delegations.keys[a.keyId] = { ...delegations.keys[a.keyId], 'x-mandate-managed': true };
+    });
+    sim.addTarget('repo~team~app', 'team/app/v1', 'image one');
+    sim.publish();
+    assert.equal((await ask(sim)).code, 'VERIFIED');
+    const refused = await ask(sim, {}, refuse);
+    assert.ok(refused.code !== 'VERIFIED');
+    assert.deepEqual([refused.code, refused.role], ['THRESHOLD_NOT_MET', 'org~team']);
+  });
+
+  it('do not say that nothing is distrusted', async () => {
+    const key = newKey();
+    const sim = new SimRepository();
+    sim.delegate('targets', 'distrust', { keys: [key] });
+    sim.delegate('targets', 'org');
+    sim.update('targets', (signed) => {
+      const delegations = signed['delegations'] as { keys: Record<string, object> };
+      delegations.keys[key.keyId] = { ...delegations.keys[key.keyId], 'x-mandate-managed': true };
+    });
+    sim.addTarget('org', 'team/app/v1', 'image one');
+    sim.publish();
+    assert.equal((await ask(sim)).code, 'VERIFIED');
+    const refused = await ask(sim, {}, refuse);
+    assert.ok(refused.code !== 'VERIFIED');
+    assert.deepEqual([refused.code, refused.role], ['THRESHOLD_NOT_MET', 'distrust']);
+  });
+});
+
 describe('client: the warm path', () => {
   it('answers without waiting, until a refresh is due', async () => {
     const sim = newTenant();

@@ -5,10 +5,13 @@ import {
   emptyRole,
   formatDate,
   isObject,
+  keyIdOf,
   limits,
+  markManaged,
   member,
   nextOnlineVersion,
   nextVersion,
+  parsePublicKey,
   parseSnapshot,
   parseTimestamp,
   servedName,
@@ -55,6 +58,38 @@ function changed(
 }
 
 describe('metadata: publication', () => {
+  describe('keeps apart the keys that sign online', () => {
+    for (const purpose of ['snapshot', 'timestamp']) {
+      const key = testKey(purpose);
+
+      it(`gives no role to the ${purpose} key, whatever its mark or spelling`, async () => {
+        const spelled = parsePublicKey({
+          ...key.publicKey.wire,
+          keyval: { public: (key.publicKey.wire['keyval'] as { public: string }).public.toUpperCase() },
+        });
+        assert.notEqual(keyIdOf(spelled), key.keyId);
+        for (const given of [key.publicKey, markManaged(key.publicKey), spelled]) {
+          const { tenancy, owner } = await newTenancy();
+          const keys = { keys: [given], threshold: 1 };
+          const targets = owner.next('targets', (signed) =>
+            withDelegation(signed, 'targets', 'repo~a', keys),
+          );
+          await rejects('MALFORMED/KEY', tenancy.check([targets, owner.create('repo~a')]));
+          const org = owner.next('org', (signed) => withBins(signed, 'org', 1, keys));
+          await rejects('MALFORMED/KEY', tenancy.check([org]));
+        }
+      });
+
+      it(`takes no root that gives root or targets to the ${purpose} key`, async () => {
+        for (const role of ['root', 'targets'] as const) {
+          const { tenancy, owner } = await newTenancy();
+          const next = owner.nextRootFile({ [role]: roleKeys([testKey('root'), key]) }, [testKey('root')]);
+          await rejects('MALFORMED/KEY', tenancy.check([next]));
+        }
+      });
+    }
+  });
+
   describe('of the first files of a tenant', () => {
     it('brings root, targets and every role together, and relies on their absence', async () => {
       const tenancy = new Tenancy();

@@ -9,6 +9,7 @@ import {
 } from './audit.ts';
 import type { ApiCode } from './code.ts';
 import { feedPageSchema } from './feed.ts';
+import { createManagedKeyRequestSchema, managedKeyListSchema, managedKeySchema } from './managed-key.ts';
 import {
   addSignaturesRequestSchema,
   createProposalRequestSchema,
@@ -48,12 +49,15 @@ export type OperationId =
   | 'listTenants'
   | 'getTenant'
   | 'newOnlineKeys'
+  | 'newManagedKey'
+  | 'listManagedKeys'
   | 'publish'
   | 'getPublication'
   | 'propose'
   | 'listProposals'
   | 'getProposal'
   | 'addSignatures'
+  | 'signProposalManaged'
   | 'withdrawProposal'
   | 'listVersions'
   | 'readAudit'
@@ -170,6 +174,22 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     responses: { 200: tenantSchema, 201: tenantSchema },
     refusals: ['NOT_FOUND', 'FORBIDDEN', 'CONFLICT'],
   },
+  newManagedKey: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/managed-keys',
+    summary:
+      'A key of the service for one role: it signs that role once its delegation names and marks the key',
+    request: createManagedKeyRequestSchema,
+    responses: { 200: managedKeySchema, 201: managedKeySchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN', 'MALFORMED', 'CONFLICT', 'LIMIT_EXCEEDED', 'TOO_LARGE'],
+  },
+  listManagedKeys: {
+    method: 'GET',
+    path: '/v1/tenants/{slug}/managed-keys',
+    summary: 'The managed keys of a tenant, newest first',
+    responses: { 200: managedKeyListSchema },
+    refusals: ['NOT_FOUND'],
+  },
   publish: {
     method: 'POST',
     path: '/v1/tenants/{slug}/publications',
@@ -234,6 +254,13 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     request: addSignaturesRequestSchema,
     responses: { 200: proposalProgressSchema },
     refusals: ['NOT_FOUND', 'FORBIDDEN', 'MALFORMED', 'CONFLICT', 'TOO_LARGE'],
+  },
+  signProposalManaged: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/proposals/{number}/managed-signatures',
+    summary: 'Have the service sign with its managed keys, where nothing but those is missing',
+    responses: { 200: proposalProgressSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN', 'THRESHOLD_NOT_MET', 'CONFLICT'],
   },
   withdrawProposal: {
     method: 'POST',

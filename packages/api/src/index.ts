@@ -5,6 +5,7 @@ export * from './code.ts';
 export * from './endpoint.ts';
 export * from './feed.ts';
 export * from './limits.ts';
+export * from './managed-key.ts';
 export * from './openapi.ts';
 export * from './problem.ts';
 export * from './proposal.ts';

@@ -42,6 +42,8 @@ export const apiLimits = {
   /** Webhooks of a tenant, and of the operator. */
   webhooks: 16,
   webhookUrlLength: 2_000,
+  /** Managed keys of a tenant. */
+  managedKeys: 256,
   /** The label of a token. */
   labelLength: 100,
 } as const;

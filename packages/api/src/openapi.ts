@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionListSchema } from './audit.ts';
 import { endpoints, type Endpoint } from './endpoint.ts';
 import { feedEventSchema, feedPageSchema } from './feed.ts';
+import { createManagedKeyRequestSchema, managedKeyListSchema, managedKeySchema } from './managed-key.ts';
 import { problemMediaType, problemSchema } from './problem.ts';
 import {
   addSignaturesRequestSchema,
@@ -31,6 +32,9 @@ const names = new Map<z.ZodType, string>([
   [tenantSchema, 'Tenant'],
   [tenantStateSchema, 'TenantState'],
   [tenantListSchema, 'TenantList'],
+  [createManagedKeyRequestSchema, 'CreateManagedKeyRequest'],
+  [managedKeySchema, 'ManagedKey'],
+  [managedKeyListSchema, 'ManagedKeyList'],
   [publicationRequestSchema, 'PublicationRequest'],
   [publicationSchema, 'Publication'],
   [createProposalRequestSchema, 'CreateProposalRequest'],

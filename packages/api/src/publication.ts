@@ -20,6 +20,8 @@ export interface PublicationRequest {
   readonly id: string;
   readonly files: readonly PublicationFile[];
   readonly targets?: readonly PublicationTarget[];
+  /** Whether the service adds signatures with its managed keys, where nothing but those is missing. */
+  readonly managed?: boolean;
 }
 
 export interface Publication {
@@ -42,6 +44,7 @@ export const publicationRequestSchema: z.ZodType<PublicationRequest> = z.strictO
     .min(1)
     .max(apiLimits.publicationFiles),
   targets: z.array(targetSchema).max(apiLimits.publicationTargets).exactOptional(),
+  managed: z.boolean().exactOptional(),
 });
 
 export const publicationSchema: z.ZodType<Publication> = z.object({

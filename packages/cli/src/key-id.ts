@@ -1,5 +1,5 @@
 /** How keys are shown: by the first digits of their id, and by what this machine calls them. */
-import type { PublicKey } from '@mandate/metadata';
+import { isManaged, type PublicKey } from '@mandate/metadata';
 
 /**
  * What this machine calls the keys that it knows, by thumbprint and by key id. A name of somebody else's key says that it
@@ -15,9 +15,13 @@ export function shortKeyId(keyId: string): string {
 /**
  * `3f0c... (release)`, `91ab... (bob, as named here)`, or the digits alone.
  *
+ * A key that a service holds is said to be `managed by the service`.
+ *
  * @param key undefined where only the id is known; else its material decides, whatever id a file gives it
  */
 export function keyText(keyId: string, key: PublicKey | undefined, names: Names): string {
   const name = names.get(key?.thumbprint ?? keyId);
-  return name === undefined ? shortKeyId(keyId) : `${shortKeyId(keyId)} (${name})`;
+  const managed = key !== undefined && isManaged(key) ? 'managed by the service' : undefined;
+  const said = [name, managed].filter((word) => word !== undefined).join(', ');
+  return said === '' ? shortKeyId(keyId) : `${shortKeyId(keyId)} (${said})`;
 }

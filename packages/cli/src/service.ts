@@ -12,11 +12,13 @@ import {
   tenantListSchema,
   tenantSchema,
   tokenSchema,
+  managedKeySchema,
   type AuditChain,
   type AuditKeys,
   type AuditPage,
   type CheckpointList,
   type CreateProposalRequest,
+  type ManagedKey,
   type OnlineKeys,
   type Problem,
   type Proposal,
@@ -77,6 +79,12 @@ export class Service {
   async newOnlineKeys(tenant: TenantPath): Promise<OnlineKeys> {
     const path = `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/online-keys`;
     return (await this.#call('POST', path, tenantSchema, {})).onlineKeys;
+  }
+
+  /** A key that the service holds for one role: it signs that role once a delegation names and marks the key. */
+  newManagedKey(tenant: TenantPath, role: string): Promise<ManagedKey> {
+    const path = `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/managed-keys`;
+    return this.#call('POST', path, managedKeySchema, { role });
   }
 
   listTenants(): Promise<TenantList> {
@@ -141,6 +149,12 @@ export class Service {
   ): Promise<ProposalProgress> {
     const path = `${proposalsPath(tenant)}/${number}/signatures`;
     return this.#call('POST', path, proposalProgressSchema, { signatures });
+  }
+
+  /** Has the service sign with its managed keys, where nothing but those is missing. */
+  signManaged(tenant: TenantPath, number: number): Promise<ProposalProgress> {
+    const path = `${proposalsPath(tenant)}/${number}/managed-signatures`;
+    return this.#call('POST', path, proposalProgressSchema, {});
   }
 
   withdraw(tenant: TenantPath, number: number, message: string | undefined): Promise<ProposalProgress> {

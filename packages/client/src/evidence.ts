@@ -1,4 +1,5 @@
 /** What a verdict rests on: every link from the trusted root to the digest. Plain JSON data. */
+import { isManaged } from '@mandate/metadata';
 import type {
   JsonObject,
   KeyId,
@@ -86,8 +87,8 @@ export interface Evidence extends TenantEvidence {
 
 function keyEvidence(keys: ReadonlyMap<KeyId, PublicKey>, ids: readonly KeyId[]): KeyEvidence[] {
   return ids.map((keyId) => {
-    const marker = keys.get(keyId)?.wire['x-mandate-managed'];
-    return marker === undefined || marker === false ? { keyId } : { keyId, managed: true };
+    const key = keys.get(keyId);
+    return key !== undefined && isManaged(key) ? { keyId, managed: true } : { keyId };
   });
 }
 

@@ -13,6 +13,7 @@ import {
   type TargetFile,
 } from '@mandate/metadata';
 import type { Evidence, Statement, TenantEvidence } from './evidence.ts';
+import { shortInAnchor, shortInDistrust, shortOnTheWay, type Shortfall } from './managed.ts';
 import { ancestorEvidence, evidenceOf, type Lineage, type Member, type Need } from './lineage.ts';
 import type { Policy } from './policy.ts';
 import type { Asked } from './question.ts';
@@ -69,6 +70,11 @@ export class Judgement {
       if ('load' in answer) return this.#load(member, answer);
       asked = true;
       if ('found' in answer) return this.#refuseDistrusted(member, digest, answer);
+      const refused = this.#short(
+        () => shortInDistrust(view.trusted, this.#now),
+        () => this.#evidence(member, []),
+      );
+      if (refused !== undefined) return refused;
     }
     if (asked) this.#distrustChecked.push(digest);
     return undefined;
@@ -190,7 +196,28 @@ export class Judgement {
       const message = `role ${role}: ${distinct} keys signed, the policy asks for ${minThreshold}`;
       return refusal('THRESHOLD_NOT_MET', 'POLICY', message, { role, evidence });
     }
-    return undefined;
+    return this.#askManaged(evidence, steps);
+  }
+
+  /** A role that met its threshold only with keys that the policy does not count. */
+  #short(find: () => Shortfall | undefined, evidence: () => Evidence): Refused | undefined {
+    const shortfall = this.#policy.managed === 'refuse' ? find() : undefined;
+    if (shortfall === undefined) return undefined;
+    const { role, own, threshold } = shortfall;
+    const message = `role ${role}: of ${threshold} keys ${own} signed that no service holds, and the policy counts no others`;
+    return refusal('THRESHOLD_NOT_MET', 'MANAGED', message, { role, evidence: evidence() });
+  }
+
+  #askManaged(evidence: Evidence, steps: readonly Step[]): Refused | undefined {
+    const { ancestors, last } = this.#lineage;
+    const find = (): Shortfall | undefined => {
+      for (const { view, found } of ancestors) {
+        const shortfall = shortInAnchor(view.trusted, found, this.#now);
+        if (shortfall !== undefined) return shortfall;
+      }
+      return shortOnTheWay(last.view.trusted, steps, this.#policy.minThreshold ?? 0);
+    };
+    return this.#short(find, () => evidence);
   }
 
   #askAge({ ageMs, tenant }: TenantEvidence, evidence: Evidence): Refused | undefined {

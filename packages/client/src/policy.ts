@@ -8,6 +8,11 @@ export interface Policy {
   /** `pinned`: the root is pinned here, by file or genesis, and not found through a parent tenant. */
   readonly rootFrom?: 'pinned' | undefined;
   /**
+   * Whether signatures count that were made with keys which the service holds (`allow` by default). With `refuse` a
+   * role needs its threshold without them.
+   */
+  readonly managed?: 'allow' | 'refuse' | undefined;
+  /**
    * Whether stored metadata may answer, for as long as it is unexpired: `never` (default), only `when-unreachable`, or
    * `always`, which asks no repository at all.
    */

@@ -17,6 +17,7 @@ export type JudgementReason =
   | 'LISTED' // the tenant distrusts the digest
   | 'AGE' // the newest timestamp is older than the policy allows
   | 'NO_ISSUE_TIME' // the policy has a maximum age and the timestamp does not say when it was issued
+  | 'MANAGED' // enough keys signed only with those that the service holds, and the policy refuses them
   | 'POLICY'; // fewer keys than the policy asks for
 
 export interface Verified {

@@ -55,7 +55,10 @@ export {
 } from './error.ts';
 export { isObject, member, parseJson, type JsonObject, type JsonValue } from './json.ts';
 export {
+  hasManagedMark,
+  isManaged,
   keyIdOf,
+  markManaged,
   parsePublicKey,
   publicKeyFromKeyObject,
   type KeyId,

@@ -253,3 +253,24 @@ export function keyIdOf(key: PublicKey): KeyId {
   };
   return hash('sha256', canonicalBytes(canonical), 'hex') as KeyId;
 }
+
+const managedMember = 'x-mandate-managed';
+
+/**
+ * Whether a delegation says of a key that a service holds it. Anything but false counts, since it can only be there on
+ * purpose; the mark is no part of the key id.
+ */
+export function isManaged({ wire }: PublicKey): boolean {
+  const mark = member(wire, managedMember);
+  return mark !== undefined && mark !== false;
+}
+
+/** As `isManaged`, for the service itself: it signs only where exactly this was signed. */
+export function hasManagedMark({ wire }: PublicKey): boolean {
+  return member(wire, managedMember) === true;
+}
+
+/** The same key, marked as one that a service holds. */
+export function markManaged({ wire }: PublicKey): PublicKey {
+  return parsePublicKey({ ...wire, [managedMember]: true });
+}

@@ -15,6 +15,7 @@ import {
   requireFourRoles,
   requireKeys,
   requireLifetime,
+  requireSeparateKeys,
   requireWireForm,
 } from './role-rules.ts';
 import { parseRoot, type Root } from './root.ts';
@@ -84,6 +85,8 @@ class Check {
     requireFourRoles(next);
     if (next.profile === undefined) throw malformed('PROFILE', 'the root names no x-mandate-profile', 'root');
     for (const [name, keySet] of Object.entries(next.roles)) requireKeys(keySet, name);
+    for (const { keys } of [next.roles.root, next.roles.targets])
+      requireSeparateKeys(keys.values(), next, 'root');
     if (next.version !== (before?.version ?? 0) + 1) {
       throw malformed('VERSION', `root ${next.version} cannot follow root ${before?.version ?? 0}`, 'root');
     }
@@ -139,6 +142,9 @@ class Check {
     // Each by itself first: what follows trusts that names say their scope.
     for (const { role, bytes } of files) {
       if (role !== 'root') this.#take(role, bytes, root.genesis);
+    }
+    for (const [name, { delegations }] of this.#submitted) {
+      if (delegations !== undefined) requireSeparateKeys(delegations.keys.values(), root, name);
     }
     const tree = new DelegationTree(this.#current, root, this.#submitted);
     const roles: AcceptedRole[] = [];

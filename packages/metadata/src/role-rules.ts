@@ -7,7 +7,7 @@ import { binName, binNumber, type SuccinctBins } from './delegation.ts';
 import { isWireForm, type Envelope } from './envelope.ts';
 import { malformed } from './error.ts';
 import type { JsonObject, JsonValue } from './json.ts';
-import { keyIdOf } from './key.ts';
+import { keyIdOf, type PublicKey } from './key.ts';
 import { binPrefixOf, covers, heldScope, isWellNamed, orderOf, ownerOf, reservedRole } from './layout.ts';
 import { limits } from './limits.ts';
 import { parseTargetPath } from './name.ts';
@@ -144,5 +144,16 @@ export function checkPaths(file: Targets, name: string, bins: SuccinctBins | und
       throw malformed('LAYOUT', `role ${name}: ${path} is outside its scope, or too deep`, name);
     if (bins !== undefined && binName(bins, binNumber(bins.bitLength, path)) !== name)
       throw malformed('LAYOUT', `role ${name}: ${path} belongs into another bin`, name);
+  }
+}
+
+/** @throws MetadataError MALFORMED/KEY where a key that signs snapshots or timestamps is to sign for a role as well. */
+export function requireSeparateKeys(keys: Iterable<PublicKey>, { roles }: Root, role: string): void {
+  const online = new Set(
+    [...roles.snapshot.keys.values(), ...roles.timestamp.keys.values()].map(({ thumbprint }) => thumbprint),
+  );
+  for (const key of keys) {
+    if (online.has(key.thumbprint))
+      throw malformed('KEY', `role ${role} gives a role to a key that signs snapshots or timestamps`, role);
   }
 }

@@ -15,10 +15,11 @@ import { createAuditHandlers } from './audit-handler.ts';
 import { readJson } from './body.ts';
 import { hasCode, ServerError } from './error.ts';
 import { publicationOf } from './member.ts';
-import { areUnused, createOnlineKeys, onlineKeysOf } from './online-key.ts';
+import { areUnused, createOnlineKeys, keysTaken, onlineKeysOf } from './online-key.ts';
+import { createManagedKeyHandlers } from './managed-key-handler.ts';
 import { describe } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
-import { isUniqueViolation, type Database } from './sql/connection.ts';
+import type { Database } from './sql/connection.ts';
 import { createFeedHandlers, type FeedHandlerContext } from './feed-handler.ts';
 import type { ProposalBook } from './proposal-book.ts';
 import { createProposalHandlers } from './proposal-handler.ts';
@@ -28,7 +29,13 @@ import { findPublications } from './sql/publication.ts';
 import { insertServiceKeys, onlineKeysOf as readOnlineKeys, onlineKeysOfAll } from './sql/online-key.ts';
 import { findTenant, insertTenant, listTenants, type TenantRow } from './sql/tenant.ts';
 import { deleteToken } from './sql/token.ts';
-import { checkFresh, parseSubmission, type SubmissionRules } from './submission.ts';
+import {
+  checkFresh,
+  checkManaged,
+  parseSubmission,
+  type Submission,
+  type SubmissionRules,
+} from './submission.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
 import { tenantStateOf } from './tenant-state.ts';
 import { createWebhookHandlers, type WebhookHandlerContext } from './webhook-handler.ts';
@@ -61,6 +68,12 @@ export interface ApiAnswer {
   readonly body?: unknown;
 }
 
+interface Checked {
+  readonly submission: Submission;
+  readonly accepted: AcceptedPublication;
+  readonly managed?: readonly string[];
+}
+
 export type ApiHandler = (request: ApiRequest) => Promise<ApiAnswer>;
 
 /** The same words for what is not there and for what is not the caller's. */
@@ -85,6 +98,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
 
   return {
     ...createAuditHandlers({ database, readable }),
+    ...createManagedKeyHandlers({ database, keys: context.keys, readable, now: context.now }),
     ...createProposalHandlers({ database, book: context.book, view: context.view, readable }),
     ...createFeedHandlers({ ...context, readable }),
     ...createWebhookHandlers({ ...context, readable }),
@@ -96,7 +110,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       const slug = tenantSlug(path);
       if ((await findTenant(database, slug)) === undefined) {
         const keys = await createOnlineKeys(slug, context.keys, []);
-        const row = await taken(
+        const row = await keysTaken(
           insertTenant(database, { slug, path, keys, owner: caller.tokenId }, (client, id) =>
             recordTenant(client, id, describe(caller), { path, keys }, context.now()),
           ),
@@ -157,7 +171,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       if (!waiting) {
         const made = await createOnlineKeys(tenant.slug, context.keys, rows);
         const event = { action: 'online-keys', who: describe(caller), onlineKeys: keysOf(made) };
-        await taken(
+        await keysTaken(
           insertServiceKeys(database, tenant.id, made, (client) =>
             recordEvents(client, tenant.id, [event], context.now()),
           ),
@@ -177,9 +191,12 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       // Only now: a body is read from those alone who may send one.
       const request = await readJson(message, publicationRequestSchema, apiLimits.publicationBytes);
       const submission = parseSubmission(request);
-      let accepted: AcceptedPublication;
+      let checked: Checked;
       try {
-        accepted = await checkFresh(tenant, submission, context.rules);
+        checked =
+          request.managed === true
+            ? await checkManaged(tenant, submission, context.rules)
+            : { submission, accepted: await checkFresh(tenant, submission, context.rules) };
       } catch (error) {
         if (!hasCode(error, 'CONFLICT')) throw error;
         // The same publication again, some time after it went live: its versions are the past by now.
@@ -190,8 +207,11 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       }
       const deadline = context.now() + context.publicationTimeoutMs;
       const { fresh, publication } = await writer.submit({
-        ...submission,
-        accepted,
+        ...checked.submission,
+        accepted: checked.accepted,
+        ...(checked.managed === undefined || checked.managed.length === 0
+          ? {}
+          : { managed: checked.managed }),
         who: describe(caller),
         deadline,
       });
@@ -250,25 +270,6 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
 }
 
 const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** @throws ServerError CONFLICT where another request was first, or the keys are in use already */
-async function taken<T>(insert: Promise<T>): Promise<T> {
-  try {
-    return await insert;
-  } catch (error) {
-    if (isUniqueViolation(error, 'online_key_tenant_id_purpose_number_key'))
-      throw new ServerError('CONFLICT', 'another request made these keys; ask again for them', {
-        cause: error,
-      });
-    if (!isUniqueViolation(error, 'online_key_id') && !isUniqueViolation(error, 'online_key_thumbprint_key'))
-      throw error;
-    throw new ServerError(
-      'CONFLICT',
-      'the key at the configured place is in use already, by this tenant or another; each needs one of its own',
-      { cause: error },
-    );
-  }
-}
 
 function tenantAnswer(row: TenantRow, keys: Parameters<typeof onlineKeysOf>[0]): TenantAnswer {
   return {

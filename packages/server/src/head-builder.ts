@@ -73,6 +73,7 @@ export async function buildHead(
       who: member.who,
       publication: member.id,
       ...(member.proposal === undefined ? {} : { proposal: member.proposal }),
+      ...(member.managed === undefined ? {} : { managed: member.managed }),
       submitted: digestFromHex(Buffer.from(member.digest).toString('hex')),
       changes: group.changes[i] ?? [],
       ...(member.accepted.removed.length === 0 ? {} : { removed: member.accepted.removed }),

@@ -13,6 +13,8 @@ export interface KeyUse {
   readonly tenant: string;
   readonly purpose: KeyPurpose;
   readonly number: number;
+  /** Of a managed key: the role that it signs for. */
+  readonly role?: string | undefined;
 }
 
 /** `sealed`, or a template with `{tenant}`, `{role}` and `{version}`. */

@@ -20,6 +20,8 @@ export interface Member {
   readonly who: Principal;
   /** Number of the proposal that this is the end of. */
   readonly proposal?: number;
+  /** Roles that the service signed with managed keys. */
+  readonly managed?: readonly string[];
   readonly files: readonly SubmittedFile[];
   readonly targets: readonly NewTarget[];
   readonly accepted: AcceptedPublication;

@@ -3,6 +3,7 @@ import type { OnlineKeys } from '@mandate/api';
 import type { KeyId, Root } from '@mandate/metadata';
 import { ServerError } from './error.ts';
 import type { ServiceKeys, ServiceSigner } from './service-keys.ts';
+import { isUniqueViolation } from './sql/connection.ts';
 import type { NewServiceKey, OnlineKeyRow, OnlinePurpose, PublicKeyRow } from './sql/online-key.ts';
 
 const purposes: readonly OnlinePurpose[] = ['snapshot', 'timestamp'];
@@ -108,5 +109,24 @@ export class OnlineSigners {
       );
     }
     return named.slice(0, threshold);
+  }
+}
+
+/** @throws ServerError CONFLICT where another request was first, or the keys are in use already */
+export async function keysTaken<T>(insert: Promise<T>): Promise<T> {
+  try {
+    return await insert;
+  } catch (error) {
+    if (isUniqueViolation(error, 'online_key_tenant_id_purpose_number_key'))
+      throw new ServerError('CONFLICT', 'another request made these keys; ask again for them', {
+        cause: error,
+      });
+    if (!isUniqueViolation(error, 'online_key_id') && !isUniqueViolation(error, 'online_key_thumbprint_key'))
+      throw error;
+    throw new ServerError(
+      'CONFLICT',
+      'the key at the configured place is in use already, by this tenant or another; each needs one of its own',
+      { cause: error },
+    );
   }
 }

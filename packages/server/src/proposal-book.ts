@@ -4,11 +4,18 @@
  */
 import { randomUUID } from 'node:crypto';
 import { apiLimits, type CreateProposalRequest, type ProposalSignature } from '@mandate/api';
-import { hexOf, proposalDigest, type AcceptedPublication } from '@mandate/metadata';
+import {
+  hexOf,
+  proposalDigest,
+  type AcceptedPublication,
+  type Envelope,
+  type KeyId,
+} from '@mandate/metadata';
 import { recordEvents } from './audit.ts';
 import { hasCode, ServerError } from './error.ts';
 import { noProposal, tooLate } from './proposal-answer.ts';
-import { isComplete } from './proposal-count.ts';
+import { managedSignatures } from './managed-role.ts';
+import { collectedFor, isComplete } from './proposal-count.ts';
 import { planNow, type ProposalPlans } from './proposal-plan.ts';
 import type { ProposalPublisher } from './proposal-publisher.ts';
 import { parseFiles, verify } from './proposal-request.ts';
@@ -168,6 +175,29 @@ export class ProposalBook {
     if (complete) await this.#publish(open, number);
   }
 
+  /**
+   * Adds signatures by managed keys, where nothing but those is missing.
+   *
+   * @throws MetadataError THRESHOLD_NOT_MET; ServerError CONFLICT where the proposal has ended, UNAVAILABLE.
+   */
+  async signManaged(open: OpenTenant, number: number, tokenId: string): Promise<void> {
+    const { database, publisher, rules } = this.#context;
+    const { tenant } = open;
+    await expireProposals(database, tenant.id, rules.now());
+    await this.#requireOpen(tenant.id, number);
+    const plan = await publisher.review(open, number);
+    if (plan === undefined) throw tooLate(await this.#row(tenant.id, number));
+    const collected = collectedFor(plan.planned, await readSignatures(database, tenant.id, number));
+    const requirements = plan.planned.requirements.map((one) => ({
+      ...one,
+      file: { ...one.file, envelope: withCollected(one.file.envelope, collected.get(one.role)) },
+    }));
+    const added = [...(await managedSignatures(tenant, requirements))].flatMap(([role, signatures]) =>
+      signatures.map(({ keyId, sig }) => ({ role, keyId, sig: Buffer.from(sig).toString('hex') })),
+    );
+    await this.sign(open, number, tokenId, added);
+  }
+
   /** @throws ServerError FORBIDDEN; CONFLICT where it is complete or has ended otherwise. */
   async withdraw(
     { tenant }: OpenTenant,
@@ -226,6 +256,10 @@ export class ProposalBook {
       this.#context.onTrouble(error);
     }
   }
+}
+
+function withCollected(envelope: Envelope, signatures: ReadonlyMap<KeyId, Uint8Array> | undefined): Envelope {
+  return { ...envelope, signatures: [...(signatures ?? [])].map(([keyId, sig]) => ({ keyId, sig })) };
 }
 
 function requireRoom(count: number, bytes: number): void {

@@ -33,7 +33,7 @@ export interface ProposalHandlerContext {
 
 type ProposalOperation = Extract<
   OperationId,
-  'propose' | 'listProposals' | 'getProposal' | 'addSignatures' | 'withdrawProposal'
+  'propose' | 'listProposals' | 'getProposal' | 'addSignatures' | 'signProposalManaged' | 'withdrawProposal'
 >;
 
 function numberOf(parameters: Readonly<Record<string, string>>): number {
@@ -116,6 +116,14 @@ export function createProposalHandlers(
       const number = numberOf(parameters);
       const { signatures } = await readJson(message, addSignaturesRequestSchema, apiLimits.signaturesBytes);
       await book.sign(open, number, caller.tokenId, signatures);
+      return { status: 200, body: await progressOf(open, number) };
+    },
+
+    async signProposalManaged({ caller, parameters }) {
+      const open = await readable(caller, parameters['slug']);
+      requireWriter(caller, open);
+      const number = numberOf(parameters);
+      await book.signManaged(open, number, caller.tokenId);
       return { status: 200, body: await progressOf(open, number) };
     },
 

@@ -1,5 +1,6 @@
 /** Rotation of the sealing key: what an older one sealed is sealed with the current one. */
 import { sealingKeyIdOf, sealKey, unsealKey, type SealingKeys } from '@mandate/signing';
+import { sealContext } from './service-keys.ts';
 import type { Queryable } from './sql/connection.ts';
 import { replaceSealed, sealedKeysAfter, type SealedKeyRow } from './sql/online-key.ts';
 
@@ -18,7 +19,8 @@ export async function resealOnlineKeys(client: Queryable, sealing: SealingKeys):
     const rows = await sealedKeysAfter(client, last, page);
     for (const row of rows) {
       if (sealingKeyIdOf(row.sealed) === sealing.current.id) continue;
-      const context = { tenant: row.slug, role: row.purpose };
+      const { slug, purpose, role } = row;
+      const context = sealContext({ tenant: slug, purpose, role: role ?? undefined });
       await replaceSealed(
         client,
         row,

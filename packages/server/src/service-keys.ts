@@ -11,6 +11,7 @@ import {
   unsealKey,
   type KeyAlgorithm,
   type OpenOptions,
+  type SealContext,
   type SealingKeys,
   type Signer,
 } from '@mandate/signing';
@@ -117,7 +118,8 @@ export class ServiceKeys {
 
   /** @throws SigningError where a sealed key does not open; keys held elsewhere are opened when they sign. */
   signer(tenant: string, row: ServiceKeyRow): ServiceSigner {
-    const use: KeyUse = { tenant, purpose: row.purpose, number: row.number };
+    const role = row.purpose === 'managed' ? row.role : undefined;
+    const use: KeyUse = { tenant, purpose: row.purpose, number: row.number, role };
     const keyId = row.keyId as KeyId;
     if (row.sealed !== null)
       return sealedSigner(unsealKey(row.sealed, this.#options.sealing, sealContext(use)), keyId);
@@ -185,8 +187,9 @@ export class ServiceKeys {
   }
 }
 
-function sealContext({ tenant, purpose }: KeyUse): { tenant: string; role: string } {
-  return { tenant, role: purpose };
+/** What a key is sealed for: in another row it does not open. */
+export function sealContext({ tenant, purpose, role }: Omit<KeyUse, 'number'>): SealContext {
+  return { tenant, role: role === undefined ? purpose : `${purpose}/${role}` };
 }
 
 function publicHalf({ publicKey }: Signer): Pick<MadeKey, 'keyId' | 'wire' | 'thumbprint'> {

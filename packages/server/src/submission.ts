@@ -13,6 +13,7 @@ import {
 } from '@mandate/metadata';
 import { ServerError } from './error.ts';
 import { requireNoExampleKey } from './example-key.ts';
+import { managedSignatures, requireOnPurpose, withSignatures } from './managed-role.ts';
 import { lostRace } from './member.ts';
 import type { NewTarget } from './sql/publication.ts';
 import type { Tenant } from './tenant.ts';
@@ -127,6 +128,7 @@ async function judge(
     for (const { name, file } of accepted.roles) requireNoExampleKey(name, file, rules.exampleKeys);
   }
   requireListed(submission.targets, accepted);
+  await requireOnPurpose(tenant, accepted);
   return accepted;
 }
 
@@ -138,13 +140,35 @@ export async function checkFresh(
   submission: Submission,
   rules: SubmissionRules,
 ): Promise<AcceptedPublication> {
+  return judgeFresh(tenant, () => checkSubmission(tenant, submission, rules));
+}
+
+/**
+ * As `checkFresh`, with the signatures of managed keys added first, where nothing but those is missing.
+ *
+ * @returns also what was signed, and for which roles
+ * @throws also THRESHOLD_NOT_MET where more is missing; then nothing was signed
+ */
+export async function checkManaged(
+  tenant: Tenant,
+  submission: Submission,
+  rules: SubmissionRules,
+): Promise<{ accepted: AcceptedPublication; submission: Submission; managed: readonly string[] }> {
+  const planned = await judgeFresh(tenant, () => planSubmission(tenant, submission, rules));
+  const added = await managedSignatures(tenant, planned.requirements);
+  const complete = { ...submission, files: withSignatures(submission.files, planned, added) };
+  const accepted = await checkFresh(tenant, complete, rules);
+  return { accepted, submission: complete, managed: [...added.keys()] };
+}
+
+async function judgeFresh<T>(tenant: Tenant, rule: () => Promise<T>): Promise<T> {
   const before = tenant.head?.row.serial;
   try {
-    return await checkSubmission(tenant, submission, rules);
+    return await rule();
   } catch (error) {
     await tenant.catchUp();
     // Somebody else may have caught up while the check was under way: what counts is where it began.
     if (tenant.head?.row.serial === before) throw error;
-    return checkSubmission(tenant, submission, rules);
+    return rule();
   }
 }

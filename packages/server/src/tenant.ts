@@ -1,12 +1,19 @@
 /** One tenant in this process: its head, its online keys, and the view that the publication rules take of it. */
-import type { CurrentRole, CurrentTenant, Root, Targets } from '@mandate/metadata';
+import type { CurrentRole, CurrentTenant, KeyId, Root, Targets } from '@mandate/metadata';
 import { OnlineSigners } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
-import type { ServiceKeys } from './service-keys.ts';
+import type { ServiceKeys, ServiceSigner } from './service-keys.ts';
 import type { Database } from './sql/connection.ts';
-import { onlineKeysOf } from './sql/online-key.ts';
+import { heldAmong, managedKeysOf, onlineKeysOf } from './sql/online-key.ts';
 import type { TenantRow } from './sql/tenant.ts';
 import { TenantHead } from './tenant-head.ts';
+
+export interface ManagedSigner {
+  readonly role: string;
+  readonly keyId: KeyId;
+  /** @throws SigningError where a sealed key does not open */
+  readonly open: () => ServiceSigner;
+}
 
 export class Tenant {
   readonly id: number;
@@ -53,6 +60,21 @@ export class Tenant {
       this.#signers = new OnlineSigners(this.slug, rows, this.#keys);
     }
     return this.#signers;
+  }
+
+  /** Keys by which the service signs for roles of this tenant, each for one role. */
+  async managedKeys(): Promise<ManagedSigner[]> {
+    const rows = await managedKeysOf(this.#database, this.id);
+    return rows.map((row) => ({
+      role: row.role,
+      keyId: row.keyId as KeyId,
+      open: () => this.#keys.signer(this.slug, row),
+    }));
+  }
+
+  /** Of these keys those that the service holds, for whatever tenant. */
+  heldAmong(keyIds: readonly KeyId[]): ReturnType<typeof heldAmong> {
+    return heldAmong(this.#database, keyIds);
   }
 
   /** The current files that give keys to other roles, by role. */

@@ -11,6 +11,7 @@ import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts'
 import { lostRace, repeated, type Member, type Outcome } from './member.ts';
 import { onlineKeyIdsOf } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
+import { SigningPace } from './signing-pace.ts';
 import {
   inOrder,
   isOutage,
@@ -52,11 +53,6 @@ const leasePollMs = 4;
 /** How long the next holder has to show up after a handover: many polls. */
 const handoverMs = 250;
 const retryPauseMs = 50;
-/** Signatures that take longer count as slow: more members share them, and a group waits a moment for its members. */
-const slowSigningMs = 50;
-/** How many times the usual size a group has at most. */
-const maxGroupFactor = 16;
-const gatheringStepMs = 10;
 
 export class TenantWriter {
   readonly #tenant: Tenant;
@@ -69,9 +65,7 @@ export class TenantWriter {
   /** After a fault: what is in memory may be behind the database by a commit of our own. */
   #doubtful = false;
 
-  /** How long the signatures of the last group took, and when it was settled; milliseconds of the monotonic clock. */
-  #signingMs = 0;
-  #settledAtMs = 0;
+  readonly #pace = new SigningPace();
 
   /** So many of the next groups have one member each. */
   #alone = 0;
@@ -162,7 +156,7 @@ export class TenantWriter {
     let held = true;
     while (held) {
       if (this.#context.database.embedded) await letRequestsIn();
-      await this.#gather();
+      await this.#pace.gather(() => this.#queue.length);
       const group = await this.#nextGroup();
       if (group === undefined) {
         await dropLease(this.#context.database, lease, this.#holder);
@@ -202,27 +196,6 @@ export class TenantWriter {
   }
 
   /**
-   * Whoever was answered just now is about to send the next publication. Where signatures are slow, starting without
-   * them has them wait for two rounds instead of one: so as long as the queue grows, and for a quarter of that time.
-   */
-  async #gather(): Promise<void> {
-    const start = performance.now();
-    if (this.#signingMs < slowSigningMs || start - this.#settledAtMs > this.#signingMs) return;
-    for (let before = -1; before < this.#queue.length;) {
-      before = this.#queue.length;
-      await sleep(gatheringStepMs);
-      if (performance.now() - start >= this.#signingMs / 4) return;
-    }
-  }
-
-  /** As many as would go live in groups of the usual size while slow signatures are made. */
-  #groupSize(): number {
-    if (this.#alone > 0) return 1;
-    const factor = Math.ceil(this.#signingMs / slowSigningMs);
-    return this.#context.settings.groupSize * Math.min(Math.max(factor, 1), maxGroupFactor);
-  }
-
-  /**
    * A fault that would come again: the members go one by one, so that it stays with the one it belongs to; and that
    * one hears of it.
    */
@@ -239,7 +212,7 @@ export class TenantWriter {
   async #nextGroup(): Promise<Group | undefined> {
     for (;;) {
       const group = new Group(this.#tenant.head);
-      const size = this.#groupSize();
+      const size = this.#alone > 0 ? 1 : this.#pace.groupSize(this.#context.settings.groupSize);
       this.#alone = Math.max(0, this.#alone - 1);
       const { behind, doubtful } = this.#queue.moveInto(group, this.#tenant.head, size);
       try {
@@ -389,7 +362,7 @@ export class TenantWriter {
       return await work();
     } finally {
       clearInterval(timer);
-      this.#signingMs = performance.now() - start;
+      this.#pace.signed(performance.now() - start);
       // One that is under way must not prolong the lease after it was given up.
       await renewal;
     }
@@ -408,7 +381,7 @@ export class TenantWriter {
   async #settle(group: Group, built: BuiltHead): Promise<void> {
     const { files, onCommit } = this.#context;
     const tenant = this.#tenant;
-    this.#settledAtMs = performance.now();
+    this.#pace.settled();
     const { head, publications } = built.next;
     if (tenant.head === undefined) tenant.head = TenantHead.of(head, group);
     else tenant.head.advance(head, group);

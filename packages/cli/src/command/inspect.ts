@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { targetPath, type KeyId, type TargetFile } from '@mandate/metadata';
+import { isManaged, targetPath, type KeyId, type TargetFile } from '@mandate/metadata';
 import { formatArtifact, parseArtifact, type ArtifactName } from '../artifact.ts';
 import { topLinks, walkTo, type ChainLink } from '../chain.ts';
 import type { Context } from '../context.ts';
@@ -76,6 +76,7 @@ function describe({ role, delegator, file, keySet, status }: ChainLink, now: num
     threshold: keySet.threshold,
     signed: status.signed,
     missing: status.missing,
+    managed: [...keySet.keys].flatMap(([keyId, key]) => (isManaged(key) ? [keyId] : [])),
   };
 }
 

@@ -26,6 +26,7 @@ interface Options extends RegistryOptions {
   readonly name?: string;
   readonly maxAge?: string;
   readonly minThreshold?: string;
+  readonly managed?: boolean;
   readonly offline?: boolean;
   readonly crossCheck?: boolean;
 }
@@ -39,6 +40,7 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--name <name>', 'what a file or digest is called in the tenant: tools/cli:1.2.tgz')
     .option('--max-age <time>', 'refuse where the newest timestamp is older than this: 1h')
     .option('--min-threshold <count>', 'refuse where fewer distinct keys signed')
+    .option('--no-managed', 'count no signatures by keys that the service holds')
     .option('--offline', 'answer from what was verified before, without the network')
     .option('--cross-check', 'ask the stock tuf-js client as well, and refuse where it disagrees');
   addRegistryOptions(command)
@@ -119,12 +121,13 @@ async function contentOf(
   );
 }
 
-function policyOf({ maxAge, minThreshold, offline }: Options): Policy {
+function policyOf({ maxAge, minThreshold, managed, offline }: Options): Policy {
   if (minThreshold !== undefined && !/^[1-9][0-9]{0,2}$/.test(minThreshold))
     throw usage('--min-threshold is a count of keys');
   return {
     ...(maxAge === undefined ? {} : { maxAgeMs: parseDuration(maxAge) }),
     ...(minThreshold === undefined ? {} : { minThreshold: Number(minThreshold) }),
+    ...(managed === false ? { managed: 'refuse' as const } : {}),
     ...(offline === true ? { offline: 'always' as const } : {}),
   };
 }
@@ -191,7 +194,12 @@ function verifiedOutcome(
 ): Outcome {
   const { evidence } = verdict;
   const role = evidence.links.at(-1);
-  const signers = role?.signed.map(({ keyId }) => shortKeyId(keyId)).join(', ') ?? '';
+  const signers =
+    role?.signed
+      .map(
+        ({ keyId, managed }) => `${shortKeyId(keyId)}${managed === true ? ', managed by the service' : ''}`,
+      )
+      .join('; ') ?? '';
   const lines = [
     `${paint('green', 'VERIFIED')} ${formatArtifact(name)} in tenant ${name.trusted.tenant}`,
     `  digest  ${evidence.statement?.digest ?? ''}`,

@@ -163,6 +163,8 @@ export async function handIn(
         requireOpen(tenant, await service.proposal(tenant, number));
       throw error;
     });
+  if (progress.state === 'open' && !progress.complete)
+    progress = (await signedByService(service, tenant, number)) ?? progress;
   const until = Date.now() + liveAfterMs;
   while (progress.state === 'open' && progress.complete && Date.now() < until) {
     await sleep(askAgainMs);
@@ -172,6 +174,20 @@ export async function handIn(
     await seeIt(context, await openTenant(context, trusted), progress.publication);
   const names = await keyringOf(context, []).names();
   return signedOutcome(tenant, progress, signatures.length, names);
+}
+
+/** Where only managed keys are missing, the service signs last. Undefined where people are still asked. */
+async function signedByService(
+  service: Service,
+  tenant: TenantPath,
+  number: number,
+): Promise<ProposalProgress | undefined> {
+  try {
+    return await service.signManaged(tenant, number);
+  } catch (error) {
+    if (error instanceof CliError && error.serviceCode === 'THRESHOLD_NOT_MET') return undefined;
+    throw error;
+  }
 }
 
 function signedOutcome(tenant: TenantPath, progress: ProposalProgress, added: number, names: Names): Outcome {

@@ -11,7 +11,13 @@ import type {
   PublicationRequest,
   PublicationTarget,
 } from '@mandate/api';
-import { assembleProposal, type Requirement, type TenantPath } from '@mandate/metadata';
+import {
+  assembleProposal,
+  isManaged,
+  type KeySet,
+  type Requirement,
+  type TenantPath,
+} from '@mandate/metadata';
 import { CliError } from '../error.ts';
 import type { Keyring } from '../keyring.ts';
 import type { Service } from '../service.ts';
@@ -27,6 +33,9 @@ const askAgainAttempts = 6;
 const firstPauseMs = 25;
 const longestPauseMs = 2_000;
 
+/** As a proposal that others sign; or at once, with these roles signed by managed keys of the service. */
+export type Signing = 'proposal' | readonly string[];
+
 export interface PublishOptions<Result> {
   readonly tenant: TenantPath;
   readonly service: Pick<Service, 'publish' | 'publication' | 'propose'>;
@@ -38,7 +47,7 @@ export interface PublishOptions<Result> {
   /** Writes the draft; run again after a lost race. */
   readonly change: (draft: Draft) => Promise<Result>;
   /** Shown before anything is signed. @throws CliError NOT_CONFIRMED */
-  readonly approve: (difference: Difference, result: Result, asProposal: boolean) => Promise<void>;
+  readonly approve: (difference: Difference, result: Result, how: Signing) => Promise<void>;
   /** Whether others may be asked for signatures; undefined: where keys are missing here. */
   readonly propose?: boolean | undefined;
   /** What goes with a proposal, beside its files and signatures. */
@@ -75,6 +84,7 @@ function pauseMs(attempt: number, random: () => number = Math.random): number {
  */
 async function needsOthers(
   requirements: readonly Requirement[],
+  managed: readonly string[],
   { keyring, propose }: Pick<PublishOptions<unknown>, 'keyring' | 'propose'>,
 ): Promise<boolean> {
   if (propose === true) return true;
@@ -82,11 +92,31 @@ async function needsOthers(
   let some = false;
   for (const requirement of requirements) {
     some ||= await keyring.hasSome(requirement.keySet);
-    if (lacking === undefined && !(await keyring.has(requirement.keySet))) lacking = requirement;
+    const byService = managed.includes(requirement.role);
+    if (lacking === undefined && !byService && !(await keyring.has(requirement.keySet)))
+      lacking = requirement;
   }
   if (lacking === undefined) return false;
   if (propose === false || !some) throw await keyring.missing(lacking.keySet, lacking.role);
   return true;
+}
+
+/** The roles that lack nothing but signatures which the service makes, with keys that their delegations mark. */
+async function managedRoles(
+  requirements: readonly Requirement[],
+  keyring: Keyring,
+): Promise<readonly string[]> {
+  const roles: string[] = [];
+  for (const { role, keySet } of requirements) {
+    if (!(await keyring.has(keySet)) && (await keyring.has(withManaged(keySet)))) roles.push(role);
+  }
+  return roles;
+}
+
+/** What is left to sign here once the service signed. */
+function withManaged({ keys, threshold }: KeySet): KeySet {
+  const own = [...keys].filter(([, key]) => !isManaged(key));
+  return { keys: new Map(own), threshold: threshold - (keys.size - own.length) };
 }
 
 /** Everything that a person looks at; the same text needs no second approval. */
@@ -107,8 +137,10 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
     requireRecovery(draft.base, draft.root);
     const difference = differenceOf(draft.compared);
     const requirements = await draft.requirements();
-    const asProposal = await needsOthers(requirements, options);
-    if (fingerprint(difference) !== approved) await options.approve(difference, result, asProposal);
+    const managed = await managedRoles(requirements, options.keyring);
+    const asProposal = await needsOthers(requirements, managed, options);
+    if (fingerprint(difference) !== approved)
+      await options.approve(difference, result, asProposal ? 'proposal' : managed);
     approved = fingerprint(difference);
     const collected = await signaturesAtHand(requirements, options.keyring);
     const written = draft.files.map(({ after }) => after);
@@ -126,7 +158,8 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
         role,
         metadata: Buffer.from(bytes).toString(),
       }));
-      const request = { id: randomUUID(), files, ...stored };
+      const signing = managed.length === 0 ? {} : { managed: true };
+      const request = { id: randomUUID(), files, ...stored, ...signing };
       const send = (): Promise<Publication> => submit(options.service, options.tenant, request);
       const publication = await options.progress('publishing', send);
       return { publication, proposal: undefined, difference, result, rebased: attempt };

@@ -20,7 +20,7 @@ import { openTenant, serviceOf } from '../trust.ts';
 import type { Base } from './base.ts';
 import type { Difference } from './difference.ts';
 import type { Draft } from './draft.ts';
-import { publish, type Published } from './publish.ts';
+import { publish, type Published, type Signing } from './publish.ts';
 import { rivalsOf } from './rival.ts';
 import { recoveryWarning } from './root-base.ts';
 import { verifiedBase, type TenantSource } from './verified-base.ts';
@@ -111,17 +111,17 @@ async function signWith<Result>(
       ...(options.message === undefined ? {} : { message: options.message }),
       ...(change.supersedes === undefined ? {} : { supersedes: change.supersedes }),
     },
-    approve: async (difference, result, asProposal) => {
-      const remarks = change.remarks?.(result, difference) ?? [];
+    approve: async (difference, result, how) => {
+      const remarks = [...(change.remarks?.(result, difference) ?? []), ...managedRemarks(how)];
       const head = `To be signed for tenant ${trusted.tenant}:`;
-      rivals = asProposal ? await rivalsFor(service, change, difference) : [];
+      rivals = how === 'proposal' ? await rivalsFor(service, change, difference) : [];
       const text = [
         head,
         differenceText(difference, names, context.now()),
         ...remarks,
         ...rivalLines(rivals),
       ].join('\n');
-      await approve(context, text, options, asProposal ? 'Sign and propose this?' : undefined);
+      await approve(context, text, options, how === 'proposal' ? 'Sign and propose this?' : undefined);
     },
     documents: change.documents ?? [],
     retryForMs: parseDuration(options.retryFor ?? '1m'),
@@ -157,6 +157,12 @@ export function rivalLines(rivals: readonly number[]): string[] {
 export function warnOfRecovery({ terminal }: Context, base: Base): void {
   const warning = recoveryWarning(base);
   if (warning !== undefined) terminal.note(warning);
+}
+
+function managedRemarks(how: Signing): string[] {
+  if (how === 'proposal' || how.length === 0) return [];
+  const shown = how.length > 3 ? [...how.slice(0, 3), `${how.length - 3} more`] : how;
+  return [`  signed by the service with its managed key: ${shown.join(', ')}`];
 }
 
 /** Work with keys, and lets go of them whatever becomes of it. */

@@ -132,6 +132,7 @@ export interface SealedKeyRow {
   readonly slug: string;
   readonly purpose: KeyPurpose;
   readonly keyId: string;
+  readonly role: string | null;
   readonly sealed: Buffer;
 }
 
@@ -142,7 +143,7 @@ export async function sealedKeysAfter(
   limit: number,
 ): Promise<SealedKeyRow[]> {
   const { rows } = await client.query<SealedKeyRow>({
-    text: `SELECT tenant_id AS "tenantId", slug, purpose, key_id AS "keyId", sealed
+    text: `SELECT tenant_id AS "tenantId", slug, purpose, key_id AS "keyId", role, sealed
            FROM online_key JOIN tenant ON tenant.id = tenant_id
            WHERE (tenant_id, purpose, key_id) > ($1, $2, $3) AND sealed IS NOT NULL
            ORDER BY tenant_id, purpose, key_id LIMIT $4`,
