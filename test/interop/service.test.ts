@@ -8,11 +8,18 @@ import {
   sha256Of,
   signingBytes,
   encodeEnvelope,
+  emptyRole,
+  markManaged,
+  nextVersion,
+  parsePublicKey,
+  withDelegation,
+  withTargets,
+  type JsonObject,
   type NewTarget,
 } from '@mandate/metadata';
 import { signaturesOver } from '@mandate/signing';
-import type { Publication } from '@mandate/api';
-import { newSigner, publication, type Owner } from '../server/owner.ts';
+import type { ManagedKey, Publication } from '@mandate/api';
+import { newSigner, publication, signed, type Owner } from '../server/owner.ts';
 import { backends, startService, type Client, type Service } from '../server/service.ts';
 import { reader, readerNames } from './readers.ts';
 
@@ -48,6 +55,7 @@ async function publishAll(
     const bin = binName({ bitLength, namePrefix: 'bins~org' }, binNumber(bitLength, path));
     await publish({ [bin]: await owner.advance(bin, new Map([artifact(path)])) });
   }
+  await publishManaged(operator, owner, slug);
   const newRootSigner = newSigner('root-2');
   const root = nextRoot(
     parseRoot(firstRoot),
@@ -57,6 +65,21 @@ async function publishAll(
   const signatures = await signaturesOver(signingBytes(root), [owner.rootSigner, newRootSigner]);
   const last = await publish({ root: Buffer.from(encodeEnvelope(root, signatures)).toString() });
   return { owner, slug, last, firstRoot };
+}
+
+/** A role that the service signs: what marks its key is unknown to other clients. */
+async function publishManaged(operator: Client, owner: Owner, slug: string): Promise<void> {
+  const role = 'repo~nightly';
+  const { body } = await operator.call<ManagedKey>('POST', `/v1/tenants/${slug}/managed-keys`, { role });
+  const keys = { keys: [markManaged(parsePublicKey(body.key as JsonObject))], threshold: 1 };
+  const targets = nextVersion(owner.content.get('targets') as JsonObject, Date.now() + year);
+  const content = emptyRole(role, owner.genesis, 1, Date.now() + year);
+  const files = {
+    targets: await owner.sign('targets', withDelegation(targets, 'targets', role, keys)),
+    [role]: await signed(withTargets(content, new Map([artifact('nightly/v6')])), []),
+  };
+  const answer = await operator.publish(slug, { ...publication(files), managed: true });
+  assert.equal(answer.status, 201, JSON.stringify(answer.body));
 }
 
 describe('what the service publishes, read by', () => {
@@ -80,7 +103,14 @@ describe('what the service publishes, read by', () => {
   for (const name of readerNames) {
     it(`${name}: delegated targets, a subtree, bins, and a rotated root`, async function () {
       const url = `${service.server.url}/tuf/${published.slug}/`;
-      const present = ['team/app/v1', 'team/deep/er/tool/v2', 'web/site/v3', 'db/core/v4', 'cli/v5'];
+      const present = [
+        'team/app/v1',
+        'team/deep/er/tool/v2',
+        'web/site/v3',
+        'db/core/v4',
+        'cli/v5',
+        'nightly/v6',
+      ];
       const absent = ['team/app/v9', 'web/site/v9', '~distrust/sha256:00', '~other/thing'];
       const answer = await reader(this, name).read({
         metadataUrl: `${url}metadata/`,
