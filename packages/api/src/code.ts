@@ -8,7 +8,7 @@ export const serviceCodes = [
   'NOT_FOUND', // not there, or not yours: one answer for both
   'METHOD_NOT_ALLOWED',
   'CURSOR_GONE', // the events behind a cursor are no longer kept, or it is of another feed
-  'RATE_LIMITED', // too many at a time by one token
+  'RATE_LIMITED', // too many requests, or too many at a time; `Retry-After` says when to go on
   'TOO_LARGE', // the body or a header is over the limit
   'UNSUPPORTED_MEDIA_TYPE',
   'TIMEOUT', // the request took too long to arrive

@@ -10,6 +10,7 @@ import {
 import type { ApiCode } from './code.ts';
 import { feedPageSchema } from './feed.ts';
 import { createManagedKeyRequestSchema, managedKeyListSchema, managedKeySchema } from './managed-key.ts';
+import { createGrantRequestSchema, tenantGrantListSchema, tenantGrantSchema } from './grant.ts';
 import {
   addSignaturesRequestSchema,
   createProposalRequestSchema,
@@ -20,7 +21,13 @@ import {
   withdrawProposalRequestSchema,
 } from './proposal.ts';
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
-import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
+import {
+  createTenantRequestSchema,
+  setVisibilityRequestSchema,
+  tenantListSchema,
+  tenantSchema,
+  tenantStateSchema,
+} from './tenant.ts';
 import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
 import {
   createdWebhookSchema,
@@ -40,7 +47,7 @@ export interface Endpoint {
   readonly request?: z.ZodType;
   /** Body by status; null where there is none. */
   readonly responses: Readonly<Record<number, z.ZodType | null>>;
-  /** The refusals that are particular to it, beside UNAUTHENTICATED, INTERNAL and UNAVAILABLE. */
+  /** The refusals that are particular to it, beside UNAUTHENTICATED, RATE_LIMITED, INTERNAL and UNAVAILABLE. */
   readonly refusals: readonly ApiCode[];
 }
 
@@ -51,6 +58,10 @@ export type OperationId =
   | 'newOnlineKeys'
   | 'newManagedKey'
   | 'listManagedKeys'
+  | 'setVisibility'
+  | 'createGrant'
+  | 'listGrants'
+  | 'deleteGrant'
   | 'publish'
   | 'getPublication'
   | 'propose'
@@ -189,6 +200,36 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     summary: 'The managed keys of a tenant, newest first',
     responses: { 200: managedKeyListSchema },
     refusals: ['NOT_FOUND'],
+  },
+  setVisibility: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/visibility',
+    summary: 'Make a tenant private, or public again: what its readers need',
+    request: setVisibilityRequestSchema,
+    responses: { 200: tenantSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN', 'MALFORMED', 'CONFLICT', 'TOO_LARGE'],
+  },
+  createGrant: {
+    method: 'POST',
+    path: '/v1/tenants/{slug}/grants',
+    summary: 'Let an API token, or tokens of an OIDC issuer, read a tenant, submit to it or own it',
+    request: createGrantRequestSchema,
+    responses: { 200: tenantGrantSchema, 201: tenantGrantSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN', 'MALFORMED', 'LIMIT_EXCEEDED', 'TOO_LARGE'],
+  },
+  listGrants: {
+    method: 'GET',
+    path: '/v1/tenants/{slug}/grants',
+    summary: 'The grants of a tenant; those of the tenants above it that are inherited are listed there',
+    responses: { 200: tenantGrantListSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN'],
+  },
+  deleteGrant: {
+    method: 'DELETE',
+    path: '/v1/tenants/{slug}/grants/{id}',
+    summary: 'Take a grant back',
+    responses: { 204: null },
+    refusals: ['NOT_FOUND', 'FORBIDDEN'],
   },
   publish: {
     method: 'POST',
@@ -340,14 +381,14 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
   whoAmI: {
     method: 'GET',
     path: '/v1/tokens/self',
-    summary: 'The token that made this request, and its grants',
+    summary: 'Who made this request, and with which grants',
     responses: { 200: tokenSchema },
     refusals: [],
   },
   deleteToken: {
     method: 'DELETE',
     path: '/v1/tokens/{id}',
-    summary: 'Delete a token: the one that made the request, or as operator any',
+    summary: 'Delete an API token: the one that made the request, or as operator any',
     responses: { 204: null },
     refusals: ['NOT_FOUND'],
   },

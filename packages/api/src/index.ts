@@ -4,6 +4,7 @@ export * from './checkpoint.ts';
 export * from './code.ts';
 export * from './endpoint.ts';
 export * from './feed.ts';
+export * from './grant.ts';
 export * from './limits.ts';
 export * from './managed-key.ts';
 export * from './openapi.ts';

@@ -46,4 +46,10 @@ export const apiLimits = {
   managedKeys: 256,
   /** The label of a token. */
   labelLength: 100,
+  /** An issuer, a subject or a claim's value in a grant. */
+  ruleTextLength: 512,
+  /** Claims that one grant names. */
+  ruleClaims: 16,
+  /** Grants of one tenant. */
+  tenantGrants: 1_000,
 } as const;

@@ -4,6 +4,7 @@ import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionList
 import { endpoints, type Endpoint } from './endpoint.ts';
 import { feedEventSchema, feedPageSchema } from './feed.ts';
 import { createManagedKeyRequestSchema, managedKeyListSchema, managedKeySchema } from './managed-key.ts';
+import { createGrantRequestSchema, tenantGrantListSchema, tenantGrantSchema } from './grant.ts';
 import { problemMediaType, problemSchema } from './problem.ts';
 import {
   addSignaturesRequestSchema,
@@ -14,7 +15,13 @@ import {
   withdrawProposalRequestSchema,
 } from './proposal.ts';
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
-import { createTenantRequestSchema, tenantListSchema, tenantSchema, tenantStateSchema } from './tenant.ts';
+import {
+  createTenantRequestSchema,
+  setVisibilityRequestSchema,
+  tenantListSchema,
+  tenantSchema,
+  tenantStateSchema,
+} from './tenant.ts';
 import { createdTokenSchema, createTokenRequestSchema, tokenSchema } from './token.ts';
 import {
   createdWebhookSchema,
@@ -35,6 +42,10 @@ const names = new Map<z.ZodType, string>([
   [createManagedKeyRequestSchema, 'CreateManagedKeyRequest'],
   [managedKeySchema, 'ManagedKey'],
   [managedKeyListSchema, 'ManagedKeyList'],
+  [setVisibilityRequestSchema, 'SetVisibilityRequest'],
+  [createGrantRequestSchema, 'CreateGrantRequest'],
+  [tenantGrantSchema, 'TenantGrant'],
+  [tenantGrantListSchema, 'TenantGrantList'],
   [publicationRequestSchema, 'PublicationRequest'],
   [publicationSchema, 'Publication'],
   [createProposalRequestSchema, 'CreateProposalRequest'],
@@ -91,7 +102,7 @@ function operation(operationId: string, endpoint: Endpoint): JsonDocument {
   for (const [status, body] of Object.entries(endpoint.responses)) {
     responses[status] = { description: 'Done', ...(body === null ? {} : content('application/json', body)) };
   }
-  const codes = ['UNAUTHENTICATED', ...endpoint.refusals, 'UNAVAILABLE', 'INTERNAL'];
+  const codes = ['UNAUTHENTICATED', ...endpoint.refusals, 'RATE_LIMITED', 'UNAVAILABLE', 'INTERNAL'];
   responses['default'] = {
     description: `Refused. \`code\` is one of ${codes.join(', ')}.`,
     ...content(problemMediaType, problemSchema),
@@ -126,7 +137,13 @@ export function openApiDocument(version: string): JsonDocument {
     paths,
     components: {
       schemas: Object.fromEntries([...names].map(([schema, name]) => [name, jsonSchema(schema)])),
-      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'An API token, mdt_...' } },
+      securitySchemes: {
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An API token, mdt_..., or a JWT of an OIDC issuer or a registry token service',
+        },
+      },
     },
   };
 }

@@ -14,9 +14,19 @@ export interface OnlineKeys {
   readonly timestamp: OnlineKey;
 }
 
+/** Who may read a tenant's metadata: anyone, or who has a grant. */
+export const visibilities = ['public', 'private'] as const;
+export type Visibility = (typeof visibilities)[number];
+
 export interface CreateTenantRequest {
   /** `/` or path segments: `acme`, `acme/labs`. */
   readonly path: string;
+  /** `public` unless it says otherwise. Below a private tenant everything is private. */
+  readonly visibility?: Visibility;
+}
+
+export interface SetVisibilityRequest {
+  readonly visibility: Visibility;
 }
 
 export interface RoleState {
@@ -39,6 +49,7 @@ export interface Tenant {
   readonly slug: string;
   /** Reserved until its first publication. */
   readonly state: 'reserved' | 'live';
+  readonly visibility: Visibility;
   /** Digest of the canonical `signed` part of root version 1; absent while reserved. */
   readonly genesis?: string;
   readonly onlineKeys: OnlineKeys;
@@ -60,6 +71,11 @@ const onlineKeysSchema = z.object({ snapshot: onlineKeySchema, timestamp: online
 
 export const createTenantRequestSchema: z.ZodType<CreateTenantRequest> = z.strictObject({
   path: z.string().min(1).max(512),
+  visibility: z.enum(visibilities).exactOptional(),
+});
+
+export const setVisibilityRequestSchema: z.ZodType<SetVisibilityRequest> = z.strictObject({
+  visibility: z.enum(visibilities),
 });
 
 const roleStateSchema = z.object({
@@ -76,6 +92,7 @@ const tenantFields = {
   path: z.string(),
   slug: z.string(),
   state: z.enum(['reserved', 'live']),
+  visibility: z.enum(visibilities),
   genesis: z.string().exactOptional(),
   onlineKeys: onlineKeysSchema,
 };

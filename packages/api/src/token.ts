@@ -10,7 +10,13 @@ export interface Grant {
   /** The tenant's slug. */
   readonly tenant: string;
   readonly level: GrantLevel;
+  /** Holds for every tenant below this one, too. */
+  readonly inherit?: boolean;
 }
+
+/** What a request was made with: an API token, a token of an OIDC issuer, or one of a registry's token service. */
+export const callerKinds = ['token', 'oidc', 'registry'] as const;
+export type CallerKind = (typeof callerKinds)[number];
 
 export interface CreateTokenRequest {
   /** Says whose token it is, in logs and lists. */
@@ -23,8 +29,9 @@ export interface CreateTokenRequest {
 }
 
 export interface Token {
-  /** Names the token in logs, lists and for deletion; not secret. */
+  /** Names who holds it in logs and lists, and an API token for deletion; not secret. */
   readonly id: string;
+  readonly kind: CallerKind;
   readonly label: string;
   readonly operator: boolean;
   readonly grants: readonly Grant[];
@@ -37,7 +44,11 @@ export interface CreatedToken extends Token {
   readonly token: string;
 }
 
-const grantSchema = z.strictObject({ tenant: z.string().min(1).max(512), level: z.enum(grantLevels) });
+const grantSchema = z.strictObject({
+  tenant: z.string().min(1).max(512),
+  level: z.enum(grantLevels),
+  inherit: z.boolean().exactOptional(),
+});
 
 export const createTokenRequestSchema: z.ZodType<CreateTokenRequest> = z.strictObject({
   label: z
@@ -56,6 +67,7 @@ export const createTokenRequestSchema: z.ZodType<CreateTokenRequest> = z.strictO
 
 const tokenFields = {
   id: z.string(),
+  kind: z.enum(callerKinds),
   label: z.string(),
   operator: z.boolean(),
   grants: z.array(grantSchema),
