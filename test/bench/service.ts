@@ -62,6 +62,8 @@ export async function startService(settings: Readonly<Record<string, string>> = 
     MANDATE_DATA: folder,
     MANDATE_OPERATOR_TOKEN: token,
     MANDATE_LOG_LEVEL: 'error',
+    MANDATE_CALLER_RATE: '0',
+    MANDATE_ADDRESS_RATE: '0',
     ...settings,
   };
   let databaseUrl: string | undefined;

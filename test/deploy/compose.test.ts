@@ -87,6 +87,7 @@ describe('docker-compose.yml', () => {
       'HOST',
       'MANDATE_OPERATOR_TOKEN',
       'MANDATE_SEALING_KEY',
+      'MANDATE_TRUSTED_PROXIES',
       'PORT',
     ]);
     assert.match(environment['DATABASE_URL'] ?? '', /@postgres:5432\/mandate$/);

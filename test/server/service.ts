@@ -131,11 +131,21 @@ export interface Service {
   readonly log: string[];
 }
 
+/** Tests ask as fast as they can. */
+const noLimits = { callerRate: 0, addressRate: 0, refusalRate: 0 };
+
 /** A service of this process. */
 export async function startService(settings: Partial<ServerConfig>): Promise<Service> {
   const log: string[] = [];
   const operatorToken = newToken();
-  const config: ServerConfig = { ...defaultConfig, port: 0, operatorToken, ...settings };
+  const config: ServerConfig = {
+    ...defaultConfig,
+    port: 0,
+    operatorToken,
+    openMetrics: true,
+    ...noLimits,
+    ...settings,
+  };
   const server = await startServer(config, { write: (line) => log.push(line) });
   return { server, config, operator: new Client(server.url, config.operatorToken ?? ''), log };
 }

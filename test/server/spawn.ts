@@ -19,7 +19,14 @@ const main = fileURLToPath(new URL('process.ts', import.meta.url));
 /** Resolves when the service serves. */
 export async function spawnService(environment: Readonly<Record<string, string>>): Promise<ServiceProcess> {
   const child = spawn(process.execPath, ['--conditions=mandate-source', main], {
-    env: { PATH: process.env['PATH'] ?? '', PORT: '0', MANDATE_LOG_LEVEL: 'error', ...environment },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      PORT: '0',
+      MANDATE_LOG_LEVEL: 'error',
+      MANDATE_CALLER_RATE: '0',
+      MANDATE_ADDRESS_RATE: '0',
+      ...environment,
+    },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const lines = createInterface({ input: child.stdout as Readable });

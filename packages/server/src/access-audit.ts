@@ -1,5 +1,5 @@
 /** Audit records of who was let in: in the deployment's own log, and in that of each tenant what concerns it. */
-import type { GrantLevel } from '@mandate/api';
+import type { GrantLevel, TenantGrant, Visibility } from '@mandate/api';
 import { recordEvents, serviceLogId } from './audit.ts';
 import type { Principal } from './principal.ts';
 import type { Queryable } from './sql/connection.ts';
@@ -13,6 +13,7 @@ export interface RecordedToken {
     readonly tenantId: number;
     readonly tenant: string;
     readonly level: GrantLevel;
+    readonly inherit: boolean;
   }[];
 }
 
@@ -30,10 +31,34 @@ export async function recordToken(
     operator: token.operator,
     ...(expiresMs === null || expiresMs === undefined ? {} : { expires: new Date(expiresMs).toISOString() }),
   };
-  const all = grants.map(({ tenant, level }) => ({ tenant, level }));
+  const below = (inherit: boolean): { inherit?: true } => (inherit ? { inherit } : {});
+  const all = grants.map(({ tenant, level, inherit }) => ({ tenant, level, ...below(inherit) }));
   await recordEvents(client, serviceLogId, [{ action, who, token: told, grants: all }], now);
-  for (const { tenantId, level } of [...grants].sort((a, b) => a.tenantId - b.tenantId))
-    await recordEvents(client, tenantId, [{ action, who, token: told, level }], now);
+  for (const { tenantId, level, inherit } of [...grants].sort((a, b) => a.tenantId - b.tenantId))
+    await recordEvents(client, tenantId, [{ action, who, token: told, level, ...below(inherit) }], now);
+}
+
+/** A grant as it stands from then on, or as it was taken back. */
+export async function recordGrant(
+  client: Queryable,
+  tenantId: number,
+  action: 'grant' | 'grant-delete',
+  who: Principal,
+  { id, level, inherit, token, oidc }: TenantGrant,
+  now: number,
+): Promise<void> {
+  const holder = oidc === undefined ? { token } : { oidc };
+  await recordEvents(client, tenantId, [{ action, who, grant: { id, level, inherit, ...holder } }], now);
+}
+
+export async function recordVisibility(
+  client: Queryable,
+  tenantId: number,
+  who: Principal,
+  visibility: Visibility,
+  now: number,
+): Promise<void> {
+  await recordEvents(client, tenantId, [{ action: 'visibility', who, visibility }], now);
 }
 
 /** The first record of a tenant. */
@@ -41,12 +66,23 @@ export async function recordTenant(
   client: Queryable,
   tenantId: number,
   who: Principal,
-  tenant: { readonly path: string; readonly keys: readonly { purpose: string; keyId: string }[] },
+  tenant: {
+    readonly path: string;
+    readonly visibility: Visibility;
+    readonly keys: readonly { purpose: string; keyId: string }[];
+  },
   now: number,
 ): Promise<void> {
-  const { path } = tenant;
+  const { path, visibility } = tenant;
   await recordEvents(client, serviceLogId, [{ action: 'tenant-create', who, tenant: path }], now);
-  const event = { action: 'tenant-create', who, tenant: path, onlineKeys: keysOf(tenant.keys), owner: who };
+  const event = {
+    action: 'tenant-create',
+    who,
+    tenant: path,
+    ...(visibility === 'private' ? { visibility } : {}),
+    onlineKeys: keysOf(tenant.keys),
+    owner: who,
+  };
   await recordEvents(client, tenantId, [event], now);
 }
 

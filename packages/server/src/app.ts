@@ -10,18 +10,23 @@ import {
   type OperationId,
 } from '@mandate/api';
 import Koa, { type Context } from 'koa';
-import { ServerError } from './error.ts';
+import type { Authenticator } from './authenticator.ts';
+import type { Caller } from './caller.ts';
+import { hasCode, ServerError } from './error.ts';
 import type { ApiHandler } from './handler.ts';
 import { describeError, type Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { problemOf } from './problem.ts';
 import type { FailingKey } from './service-keys.ts';
-import type { TokenReader } from './token.ts';
+import type { RequestLimits } from './request-limit.ts';
 
 export interface AppOptions {
   readonly handlers: Readonly<Record<OperationId, ApiHandler>>;
-  readonly tokens: TokenReader;
+  readonly authenticator: Authenticator;
+  readonly limits: RequestLimits;
   readonly metrics: Metrics;
+  /** Whether metrics are for anyone, not for operators alone. */
+  readonly openMetrics: boolean;
   readonly log: Logger;
   /** Rejects where the service cannot work now. */
   readonly checkReady: () => Promise<void>;
@@ -58,7 +63,9 @@ function writeProblem(context: AppContext, error: unknown, log: Logger): void {
   context.body = JSON.stringify(problem);
   context.type = problemMediaType;
   if (problem.status === 401) context.set('WWW-Authenticate', 'Bearer');
-  if (problem.status === 503 || problem.status === 429) context.set('Retry-After', '1');
+  const retryAfter = error instanceof ServerError ? error.retryAfterSeconds : undefined;
+  if (retryAfter !== undefined) context.set('Retry-After', String(retryAfter));
+  else if (problem.status === 503 || problem.status === 429) context.set('Retry-After', '1');
   // A short body that was not read is skipped; a long one is not waited for.
   const { 'content-length': length, 'transfer-encoding': chunked } = context.req.headers;
   if (chunked !== undefined || Number(length ?? 0) > apiLimits.bodyBytes) context.set('Connection', 'close');
@@ -69,7 +76,7 @@ function described({ tenant, purpose, code, sinceMs }: FailingKey): object {
 }
 
 export function createApp(options: AppOptions): Koa {
-  const { handlers, tokens, metrics, log } = options;
+  const { handlers, authenticator, limits, metrics, log } = options;
   const app = new Koa();
   app.on('error', (error: unknown) => log.warn({ error: describeError(error) }, 'response failed'));
 
@@ -97,6 +104,20 @@ export function createApp(options: AppOptions): Koa {
     );
   });
 
+  async function admit(context: AppContext): Promise<Caller> {
+    await limits.admitAddress(context.req);
+    let caller: Caller;
+    try {
+      caller = await authenticator.authenticate(context.get('Authorization') || undefined);
+    } catch (error) {
+      if (hasCode(error, 'UNAUTHENTICATED')) await limits.countRefusal(context.req);
+      throw error;
+    }
+    context.state.tokenId = caller.tokenId;
+    await limits.admitCaller(caller);
+    return caller;
+  }
+
   const router = new Router();
   const openApi = JSON.stringify(openApiDocument(options.version));
   router.get('/healthz', (context) => {
@@ -108,11 +129,14 @@ export function createApp(options: AppOptions): Koa {
     context.body = { status: 'ready', failingKeys: failing.length };
     if (failing.length === 0 || context.get('Authorization') === '') return;
     // Names of tenants are for operators.
-    const { operator } = await tokens.authenticate(context.get('Authorization'));
+    const { operator } = await admit(context);
     if (operator)
       context.body = { status: 'ready', failingKeys: failing.length, failing: failing.map(described) };
   });
-  router.get('/metrics', async (context) => {
+  router.get('/metrics', async (plain) => {
+    const context = plain as unknown as AppContext;
+    if (!options.openMetrics && !(await admit(context)).operator)
+      throw new ServerError('FORBIDDEN', 'metrics tell of every tenant; they are for operators');
     context.body = await metrics.text();
     context.set('Content-Type', metrics.contentType);
   });
@@ -125,8 +149,7 @@ export function createApp(options: AppOptions): Koa {
     router.register(path, [endpoint.method], async (plain) => {
       const context = plain as unknown as AppContext & { params: Record<string, string> };
       context.state.operation = operation;
-      const caller = await tokens.authenticate(context.get('Authorization') || undefined);
-      context.state.tokenId = caller.tokenId;
+      const caller = await admit(context);
       const answer = await handlers[operation]({ caller, parameters: context.params, message: context.req });
       context.status = answer.status;
       if (answer.headers !== undefined) context.set(answer.headers);

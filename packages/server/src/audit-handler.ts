@@ -53,7 +53,7 @@ export function createAuditHandlers(
   async function logOf(caller: Caller, slug: string | undefined): Promise<{ id: number; mayRead: boolean }> {
     if (slug === serviceLog && caller.operator) return { id: serviceLogId, mayRead: true };
     const { tenant } = await readable(caller, slug);
-    return { id: tenant.id, mayRead: caller.operator || hasGrant(caller, tenant.id, 'owner') };
+    return { id: tenant.id, mayRead: caller.operator || hasGrant(caller, tenant, 'owner') };
   }
 
   return {

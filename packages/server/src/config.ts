@@ -11,9 +11,11 @@ import {
 import { ServerError } from './error.ts';
 import { exampleKeys } from './example-key.ts';
 import { parseKeyPlaces, sealedPlaces, type KeyPlaces } from './key-place.ts';
+import { readIssuers, type TrustedIssuer } from './issuer.ts';
+import { isProxyRange, type RequestLimitSettings } from './request-limit.ts';
 import { isToken } from './token.ts';
 
-export interface ServerConfig {
+export interface ServerConfig extends RequestLimitSettings {
   /** 0 takes a free one. */
   readonly port: number;
   readonly host: string;
@@ -93,6 +95,10 @@ export interface ServerConfig {
   readonly webhookRetryMs: number;
   /** A webhook whose event fails for so long is disabled. */
   readonly webhookGiveUpMs: number;
+  /** Whose tokens are taken besides our own. */
+  readonly issuers: readonly TrustedIssuer[];
+  /** Metrics for anyone: they tell how busy all tenants are together. */
+  readonly openMetrics: boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -139,6 +145,12 @@ export const defaultConfig: ServerConfig = {
   webhookLeaseMs: 30_000,
   webhookRetryMs: 5_000,
   webhookGiveUpMs: 5 * 24 * 60 * minute,
+  issuers: [],
+  openMetrics: false,
+  callerRate: 6_000,
+  addressRate: 12_000,
+  refusalRate: 600,
+  trustedProxies: [],
   now: Date.now,
 };
 
@@ -226,6 +238,20 @@ function oneOf<T extends string>(environment: Environment, name: string, words: 
 }
 
 const keyAlgorithms = ['ed25519', 'ecdsa-p256', 'ecdsa-p384'] as const;
+
+function issuers(environment: Environment, name: string): TrustedIssuer[] {
+  const path = environment[name];
+  return path === undefined || path === '' ? [] : readIssuers(path);
+}
+
+function proxies(environment: Environment, name: string): string[] {
+  const ranges = (environment[name] ?? '').split(',').map((range) => range.trim());
+  const named = ranges.filter((range) => range !== '');
+  if (!named.every(isProxyRange))
+    throw wrong(name, 'addresses or networks (10.0.0.0/8), separated by commas');
+  return named;
+}
+
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug'] as const;
 
 /** What is absent gets its default. @throws ServerError CONFIGURATION, naming the variable and never its value. */
@@ -268,6 +294,12 @@ export function configFrom(environment: Environment): ServerConfig {
     feedRetentionMs: seconds('MANDATE_FEED_RETENTION', 10 * 366 * 86_400) ?? defaultConfig.feedRetentionMs,
     webhookInternal: flag(environment, 'MANDATE_WEBHOOK_INTERNAL') ?? defaultConfig.webhookInternal,
     webhookGiveUpMs: seconds('MANDATE_WEBHOOK_GIVE_UP', 366 * 86_400) ?? defaultConfig.webhookGiveUpMs,
+    issuers: issuers(environment, 'MANDATE_ISSUERS_FILE'),
+    openMetrics: flag(environment, 'MANDATE_OPEN_METRICS') ?? defaultConfig.openMetrics,
+    callerRate: integer(environment, 'MANDATE_CALLER_RATE', 0, 10_000_000) ?? defaultConfig.callerRate,
+    addressRate: integer(environment, 'MANDATE_ADDRESS_RATE', 0, 10_000_000) ?? defaultConfig.addressRate,
+    refusalRate: integer(environment, 'MANDATE_REFUSAL_RATE', 0, 10_000_000) ?? defaultConfig.refusalRate,
+    trustedProxies: proxies(environment, 'MANDATE_TRUSTED_PROXIES'),
   };
   if (config.databaseUrl !== undefined && config.sealingKeys === undefined) {
     throw wrong('MANDATE_SEALING_KEY', 'is needed with DATABASE_URL; every process needs the same one');

@@ -21,6 +21,7 @@ export interface ServerErrorOptions {
   /** Which fault of a signer, with `UNAVAILABLE`. */
   readonly reason?: string | undefined;
   readonly current?: CurrentVersions | undefined;
+  readonly retryAfterSeconds?: number | undefined;
 }
 
 export class ServerError extends Error {
@@ -30,6 +31,8 @@ export class ServerError extends Error {
   readonly reason: string | undefined;
   /** With `CONFLICT`: the versions that a next attempt builds on. */
   readonly current: CurrentVersions | undefined;
+  /** With `RATE_LIMITED`: when the next request is welcome. */
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ServerCode, message: string, options: ServerErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -37,6 +40,7 @@ export class ServerError extends Error {
     this.role = options.role;
     this.reason = options.reason;
     this.current = options.current;
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 }
 

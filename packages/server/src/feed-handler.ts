@@ -2,17 +2,18 @@
 import type { IncomingMessage } from 'node:http';
 import { apiLimits, endpoints, eventStreamMediaType, type OperationId } from '@mandate/api';
 import Negotiator from 'negotiator';
+import type { Authenticator } from './authenticator.ts';
 import { ServerError } from './error.ts';
 import type { FeedReader, FeedScope } from './feed-reader.ts';
 import { feedStream, type FeedSlots } from './feed-stream.ts';
 import type { ApiAnswer, ApiHandler, ApiRequest } from './handler.ts';
 import type { OpenTenant } from './tenant-registry.ts';
-import type { Caller, TokenReader } from './token.ts';
+import type { Caller } from './token.ts';
 
 export interface FeedHandlerContext {
   readonly feedReader: FeedReader;
   readonly feedSlots: FeedSlots;
-  readonly tokens: TokenReader;
+  readonly authenticator: Authenticator;
   readonly heartbeatMs: number;
   /** Aborts when the service stops: whoever waits is answered. */
   readonly stopping: AbortSignal;
@@ -52,7 +53,7 @@ function wantsStream({ method, headers }: IncomingMessage): boolean {
 export function createFeedHandlers(
   context: FeedHandlerContext,
 ): Readonly<Record<Extract<OperationId, 'feed' | 'tenantFeed'>, ApiHandler>> {
-  const { feedReader, feedSlots, tokens, heartbeatMs, stopping, readable } = context;
+  const { feedReader, feedSlots, authenticator, heartbeatMs, stopping, readable } = context;
 
   async function scopeOf(caller: Caller, slug: string | undefined): Promise<FeedScope> {
     if (slug !== undefined) return (await readable(caller, slug)).tenant.id;
@@ -82,7 +83,7 @@ export function createFeedHandlers(
     };
     /** Once more: a token may have been deleted while its reader waited. */
     const authorize = async (): Promise<void> => {
-      await scopeOf(await tokens.authenticate(message.headers.authorization), slug);
+      await scopeOf(await authenticator.authenticate(message.headers.authorization), slug);
     };
     if (!isStream) {
       try {

@@ -12,7 +12,10 @@ import { parseTenantPath, tenantSlug, type AcceptedPublication } from '@mandate/
 import { keysOf, recordTenant, recordToken } from './access-audit.ts';
 import { recordEvents } from './audit.ts';
 import { createAuditHandlers } from './audit-handler.ts';
+import { createAccessHandlers } from './access-handler.ts';
+import type { Authenticator } from './authenticator.ts';
 import { readJson } from './body.ts';
+import { ancestorsOf, mayAdminister, tokenOf } from './caller.ts';
 import { hasCode, ServerError } from './error.ts';
 import { publicationOf } from './member.ts';
 import { areUnused, createOnlineKeys, keysTaken, onlineKeysOf } from './online-key.ts';
@@ -39,7 +42,7 @@ import {
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
 import { tenantStateOf } from './tenant-state.ts';
 import { createWebhookHandlers, type WebhookHandlerContext } from './webhook-handler.ts';
-import { createToken, hasGrant, mayRead, tokenOf, type Caller, type TokenReader } from './token.ts';
+import { createToken, hasGrant, mayRead, type Caller } from './token.ts';
 
 export interface HandlerContext
   extends Omit<FeedHandlerContext, 'readable'>, Omit<WebhookHandlerContext, 'readable'> {
@@ -47,7 +50,11 @@ export interface HandlerContext
   readonly keys: ServiceKeys;
   readonly registry: TenantRegistry;
   readonly files: RoleFiles;
-  readonly tokens: TokenReader;
+  readonly authenticator: Authenticator;
+  /** Issuers of OIDC tokens that the service takes. */
+  readonly oidcIssuers: ReadonlySet<string>;
+  /** A tenant became public or private. */
+  readonly onVisibility: (slug: string) => void;
   readonly book: ProposalBook;
   readonly view: ProposalView;
   /** A publication is answered within it, one way or the other. */
@@ -82,13 +89,12 @@ function notFound(what: 'tenant' | 'publication' | 'token'): ServerError {
 }
 
 export function createHandlers(context: HandlerContext): Readonly<Record<OperationId, ApiHandler>> {
-  const { database, registry, tokens } = context;
+  const { database, registry, authenticator } = context;
 
   async function readable(caller: Caller, slug: string | undefined): Promise<OpenTenant> {
     // Decided by the grants alone, before anything is looked up: the time to refuse tells nothing either.
-    const granted = caller.operator || [...caller.grants.values()].some(({ tenant }) => tenant === slug);
-    const open = granted ? await registry.find(slug ?? '') : undefined;
-    if (open === undefined || !mayRead(caller, open.tenant.id)) throw notFound('tenant');
+    const open = mayRead(caller, { slug: slug ?? '' }) ? await registry.find(slug ?? '') : undefined;
+    if (open === undefined) throw notFound('tenant');
     return open;
   }
 
@@ -102,33 +108,52 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
     ...createProposalHandlers({ database, book: context.book, view: context.view, readable }),
     ...createFeedHandlers({ ...context, readable }),
     ...createWebhookHandlers({ ...context, readable }),
+    ...createAccessHandlers({
+      database,
+      authenticator,
+      oidcIssuers: context.oidcIssuers,
+      readable,
+      answerOf,
+      now: context.now,
+      onVisibility: context.onVisibility,
+    }),
 
     async createTenant({ caller, message }) {
-      if (!caller.operator) throw new ServerError('FORBIDDEN', 'only an operator creates tenants');
       const request = await readJson(message, createTenantRequestSchema, apiLimits.bodyBytes);
       const path = parseTenantPath(request.path);
       const slug = tenantSlug(path);
+      const ancestors = ancestorsOf(slug);
+      const [parent] = ancestors;
+      // Decided by the grants alone: whether the name is taken, or the parent there, is not looked up before.
+      if (!caller.operator && (parent === undefined || !hasGrant(caller, { slug: parent }, 'owner')))
+        throw new ServerError(
+          'FORBIDDEN',
+          'only an operator, or an owner of the tenant above, creates a tenant',
+        );
+      const visibility = request.visibility ?? 'public';
       if ((await findTenant(database, slug)) === undefined) {
         const keys = await createOnlineKeys(slug, context.keys, []);
+        const tenant = { slug, path, visibility, ancestors, keys, owner: caller.grantee };
         const row = await keysTaken(
-          insertTenant(database, { slug, path, keys, owner: caller.tokenId }, (client, id) =>
-            recordTenant(client, id, describe(caller), { path, keys }, context.now()),
+          insertTenant(database, tenant, (client, id) =>
+            recordTenant(client, id, describe(caller), { path, visibility, keys }, context.now()),
           ),
         );
         if (row !== undefined) {
-          tokens.forget(caller.tokenId);
+          authenticator.forget(caller.tokenId);
           return { status: 201, body: await answerOf(row) };
         }
       }
       const existing = await findTenant(database, slug);
-      if (existing !== undefined && existing.genesis === null && hasGrant(caller, existing.id, 'owner')) {
+      const isSame = existing?.genesis === null && existing.visibility === visibility;
+      if (existing !== undefined && isSame && hasGrant(caller, existing, 'owner')) {
         return { status: 200, body: await answerOf(existing) };
       }
       throw new ServerError('CONFLICT', `tenant ${path} exists already; choose another path`);
     },
 
     async listTenants({ caller }) {
-      const rows = await listTenants(database, caller.operator ? undefined : caller.tokenId);
+      const rows = await listTenants(database, caller.operator ? undefined : caller.grants);
       const keys = await onlineKeysOfAll(
         database,
         rows.map(({ id }) => id),
@@ -153,7 +178,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
 
     async newOnlineKeys({ caller, parameters }) {
       const { tenant } = await readable(caller, parameters['slug']);
-      if (!hasGrant(caller, tenant.id, 'owner'))
+      if (!hasGrant(caller, tenant, 'owner'))
         throw new ServerError(
           'FORBIDDEN',
           `only an owner of tenant ${tenant.path} has its online keys replaced`,
@@ -182,7 +207,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
 
     async publish({ caller, parameters, message }) {
       const { tenant, writer } = await readable(caller, parameters['slug']);
-      if (!hasGrant(caller, tenant.id, 'publisher')) {
+      if (!hasGrant(caller, tenant, 'publisher')) {
         throw new ServerError(
           'FORBIDDEN',
           `the token may read tenant ${tenant.path}, not publish; ask its owner`,
@@ -221,7 +246,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
     async getPublication({ caller, parameters }) {
       const id = parameters['id'] ?? '';
       const [row] = uuidForm.test(id) ? await findPublications(database, [id]) : [];
-      if (row === undefined || !mayRead(caller, row.tenantId)) throw notFound('publication');
+      if (row === undefined || !mayRead(caller, row)) throw notFound('publication');
       return { status: 200, body: publicationOf(row) };
     },
 
@@ -231,12 +256,14 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
         throw new ServerError('FORBIDDEN', 'only an operator makes operators');
       }
       const grants = [];
-      for (const { tenant: slug, level } of request.grants ?? []) {
+      for (const { tenant: slug, level, inherit = false } of request.grants ?? []) {
         const { tenant } = await readable(caller, slug);
-        if (!caller.operator && !hasGrant(caller, tenant.id, 'owner')) {
+        if (!mayAdminister(caller, tenant)) {
           throw new ServerError('FORBIDDEN', `only an owner grants access to tenant ${tenant.path}`);
         }
-        grants.push({ tenantId: tenant.id, tenant: slug, level });
+        if (inherit && slug === '~')
+          throw new ServerError('MALFORMED', 'a grant for the registry tenant is not inherited');
+        grants.push({ tenantId: tenant.id, tenant: slug, level, inherit });
       }
       if (!caller.operator && grants.length === 0) {
         throw new ServerError('FORBIDDEN', 'a tenant owner makes tokens for a tenant: name it in grants');
@@ -263,7 +290,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
         recordToken(client, 'token-delete', describe(caller), token, context.now()),
       );
       if (!deleted) throw notFound('token');
-      tokens.forget(id);
+      authenticator.forget(id);
       return { status: 204 };
     },
   };
@@ -276,6 +303,7 @@ function tenantAnswer(row: TenantRow, keys: Parameters<typeof onlineKeysOf>[0]):
     path: row.path,
     slug: row.slug,
     state: row.genesis === null ? 'reserved' : 'live',
+    visibility: row.visibility,
     ...(row.genesis === null ? {} : { genesis: row.genesis }),
     onlineKeys: onlineKeysOf(keys),
   };

@@ -58,7 +58,7 @@ export function createManagedKeyHandlers({
   return {
     async newManagedKey({ caller, parameters, message }) {
       const { tenant } = await readable(caller, parameters['slug']);
-      if (!hasGrant(caller, tenant.id, 'owner'))
+      if (!hasGrant(caller, tenant, 'owner'))
         throw new ServerError(
           'FORBIDDEN',
           `only an owner of tenant ${tenant.path} gives roles to the service`,

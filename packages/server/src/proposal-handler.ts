@@ -43,7 +43,7 @@ function numberOf(parameters: Readonly<Record<string, string>>): number {
 }
 
 function requireWriter(caller: Caller, { tenant }: OpenTenant): void {
-  if (hasGrant(caller, tenant.id, 'publisher')) return;
+  if (hasGrant(caller, tenant, 'publisher')) return;
   throw new ServerError(
     'FORBIDDEN',
     `the token may read tenant ${tenant.path}, not propose or sign; ask its owner`,
@@ -83,7 +83,7 @@ export function createProposalHandlers(
       const open = await readable(caller, parameters['slug']);
       requireWriter(caller, open);
       const request = await readJson(message, createProposalRequestSchema, apiLimits.publicationBytes);
-      const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant.id, 'owner') };
+      const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant, 'owner') };
       const { number, fresh } = await book.propose(open, actor, request);
       return { status: fresh ? 201 : 200, body: await progressOf(open, number) };
     },
@@ -132,7 +132,7 @@ export function createProposalHandlers(
       requireWriter(caller, open);
       const number = numberOf(parameters);
       const { message: reason } = await readJson(message, withdrawProposalRequestSchema, apiLimits.bodyBytes);
-      const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant.id, 'owner') };
+      const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant, 'owner') };
       await book.withdraw(open, number, actor, reason);
       return { status: 200, body: await progressOf(open, number) };
     },

@@ -11,6 +11,13 @@ export interface Representation {
   readonly headers: readonly string[];
 }
 
+/** The same for one reader alone: nobody keeps it. */
+export function forOneReader(form: Representation): Representation {
+  const headers = [...form.headers];
+  headers[headers.indexOf('Cache-Control') + 1] = 'private, no-store';
+  return { ...form, headers };
+}
+
 /** Below it, compressing saves nothing worth a header. */
 const minCompressedBytes = 1_024;
 

@@ -2,12 +2,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { problemMediaType } from '@mandate/api';
 import { defaultKeyFolder, openSigner, passphraseFrom, type Signer } from '@mandate/signing';
 import { createApp } from './app.ts';
 import { answerClientErrors } from './client-error.ts';
 import { AuditKey } from './audit-key.ts';
 import { Checkpointer } from './checkpointer.ts';
+import { Authenticator } from './authenticator.ts';
 import type { ServerConfig } from './config.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { ServerError } from './error.ts';
@@ -17,16 +17,18 @@ import { FeedSequencer } from './feed-sequencer.ts';
 import { FeedSignal } from './feed-signal.ts';
 import { FeedSlots } from './feed-stream.ts';
 import { createHandlers } from './handler.ts';
+import { IssuedTokenVerifier } from './issued-token.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { Pruner } from './pruner.ts';
-import { problemOf } from './problem.ts';
 import { ProposalBook } from './proposal-book.ts';
 import { ProposalPlans } from './proposal-plan.ts';
 import { ProposalPublisher } from './proposal-publisher.ts';
 import { ProposalSweeper } from './proposal-sweeper.ts';
 import { ProposalView } from './proposal-view.ts';
 import { Renewal } from './renewal.ts';
+import { refuse } from './refusal.ts';
+import { RequestLimits } from './request-limit.ts';
 import { resealOnlineKeys } from './reseal.ts';
 import { RoleExpiry } from './role-expiry.ts';
 import { RoleFiles } from './role-file.ts';
@@ -40,6 +42,7 @@ import { countWebhooks } from './sql/webhook.ts';
 import { checkSubmission } from './submission.ts';
 import { TenantRegistry } from './tenant-registry.ts';
 import { createFirstOperator, ensureOperator, TokenReader } from './token.ts';
+import { TufAccess } from './tuf-access.ts';
 import { createTufHandler } from './tuf-handler.ts';
 import { TufStore } from './tuf-store.ts';
 import { WebhookDelivery } from './webhook-delivery.ts';
@@ -178,7 +181,6 @@ async function run(
     },
     failingKeys: () => keys.failing.map(({ purpose }) => purpose),
   });
-  const tokens = new TokenReader(database, now);
   const stopSignal = new AbortController();
   const feedSignal = new FeedSignal();
   const feedReader = new FeedReader(database, feedSignal);
@@ -214,6 +216,13 @@ async function run(
     },
     onTrouble: (error) => trouble('webhook', error),
   });
+  const authenticator = new Authenticator({
+    database,
+    tokens: new TokenReader(database, now),
+    issued: new IssuedTokenVerifier(config.issuers, now),
+    now,
+  });
+  const limits = new RequestLimits(config);
   if (config.production) {
     const examples = config.exampleKeys;
     const naming = await tenantsNaming(database, [...examples, ...exampleKeyIds]);
@@ -276,7 +285,9 @@ async function run(
       sealing,
       registry,
       files,
-      tokens,
+      authenticator,
+      oidcIssuers: new Set(config.issuers.filter(({ kind }) => kind === 'oidc').map(({ issuer }) => issuer)),
+      onVisibility: (slug) => store.forget(slug),
       book,
       view,
       publicationTimeoutMs,
@@ -288,8 +299,10 @@ async function run(
       stopping: stopSignal.signal,
       sender,
     }),
-    tokens,
     onWrite: () => sequencer.soon(),
+    authenticator,
+    limits,
+    openMetrics: config.openMetrics,
     metrics,
     log,
     version: serverVersion,
@@ -302,6 +315,7 @@ async function run(
   const api = app.callback();
   const tuf = createTufHandler({
     store,
+    access: new TufAccess(store, authenticator, limits),
     onRead: (kind, status) => metrics.read(kind, status),
     refuse: (_request, response, error) => {
       refuse(response, error);
@@ -382,23 +396,6 @@ function heldAuditKey({ auditKey, keyEnvironment = {} }: ServerConfig): (() => P
   if (auditKey === undefined) return undefined;
   const keyFolder = defaultKeyFolder(keyEnvironment);
   return () => openSigner(auditKey, { keyFolder, passphrase: passphraseFrom(keyEnvironment) });
-}
-
-function refuse(response: ServerResponse, error: unknown): void {
-  const problem = problemOf(error, undefined);
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const body = Buffer.from(JSON.stringify(problem));
-  response.writeHead(problem.status, {
-    'Content-Type': problemMediaType,
-    'Content-Length': body.length,
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-  });
-  // For HEAD the body is left out by node itself.
-  response.end(body);
 }
 
 async function listen(server: Server, { port, host }: ServerConfig): Promise<void> {

@@ -1,39 +1,22 @@
 /** API tokens: `mdt_<id>_<secret>`. The database has the SHA-256 of the secret only. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { CreatedToken, GrantLevel, Token } from '@mandate/api';
+import type { CreatedToken } from '@mandate/api';
 import { LRUCache } from 'lru-cache';
 import { recordToken } from './access-audit.ts';
 import { recordEvents, serviceLogId } from './audit.ts';
+import { tokenOf, type Caller, type HeldGrant } from './caller.ts';
 import { ServerError } from './error.ts';
 import { describe, theService } from './principal.ts';
 import { transaction, type Database } from './sql/connection.ts';
 import { anyOperator, findToken, insertToken, upsertOperator, type TokenRow } from './sql/token.ts';
 
+export { hasGrant, mayRead, type Caller } from './caller.ts';
+
 const form = /^mdt_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
-const rank: Readonly<Record<GrantLevel, number>> = { owner: 3, publisher: 2, reader: 1 };
 
 /** Whether the text has the form of a token. */
 export function isToken(text: string): boolean {
   return form.test(text);
-}
-
-/** Who makes a request. */
-export interface Caller {
-  readonly tokenId: string;
-  readonly label: string;
-  readonly operator: boolean;
-  readonly expiresMs: number | undefined;
-  readonly grants: ReadonlyMap<number, { tenant: string; level: GrantLevel }>;
-}
-
-/** Whether the caller has this level, or one that includes it. Operators read and administer; they do not publish. */
-export function hasGrant(caller: Caller, tenantId: number, level: GrantLevel): boolean {
-  const held = caller.grants.get(tenantId);
-  return held !== undefined && rank[held.level] >= rank[level];
-}
-
-export function mayRead(caller: Caller, tenantId: number): boolean {
-  return caller.operator || hasGrant(caller, tenantId, 'reader');
 }
 
 export interface TokenWish {
@@ -42,7 +25,7 @@ export interface TokenWish {
   /** Undefined: the service itself. */
   readonly createdBy: Caller | undefined;
   readonly expiresMs: number | undefined;
-  readonly grants: readonly { tenantId: number; tenant: string; level: GrantLevel }[];
+  readonly grants: readonly (HeldGrant & { tenantId: number })[];
 }
 
 function hashOf(secret: string): Buffer {
@@ -60,14 +43,8 @@ export async function createToken(database: Database, wish: TokenWish, now: numb
   const token = { ...wish, id, hash: hashOf(secret), createdBy: createdBy?.tokenId };
   const who = createdBy === undefined ? theService : describe(createdBy);
   await insertToken(database, token, (client) => recordToken(client, 'token-create', who, token, now));
-  return {
-    id,
-    label: wish.label,
-    operator: wish.operator,
-    grants: wish.grants.map(({ tenant, level }) => ({ tenant, level })),
-    ...(wish.expiresMs === undefined ? {} : { expires: new Date(wish.expiresMs).toISOString() }),
-    token: `mdt_${id}_${secret}`,
-  };
+  const caller = callerOf({ ...wish, id, expiresMs: wish.expiresMs ?? null });
+  return { ...tokenOf(caller), token: `mdt_${id}_${secret}` };
 }
 
 /** Undefined where there is an operator already. */
@@ -94,14 +71,15 @@ export async function ensureOperator(database: Database, token: string, now: num
   });
 }
 
-/** A token as the API shows it, without its secret. */
-export function tokenOf(caller: Caller): Token {
+function callerOf({ id, label, operator, expiresMs, grants }: Omit<TokenRow, 'hash'>): Caller {
   return {
-    id: caller.tokenId,
-    label: caller.label,
-    operator: caller.operator,
-    grants: [...caller.grants.values()],
-    ...(caller.expiresMs === undefined ? {} : { expires: new Date(caller.expiresMs).toISOString() }),
+    tokenId: id,
+    kind: 'token',
+    label,
+    operator,
+    expiresMs: expiresMs ?? undefined,
+    grants,
+    grantee: { kind: 'token', id },
   };
 }
 
@@ -117,21 +95,14 @@ export class TokenReader {
     this.#known = new LRUCache({ max: 10_000, ttl: rememberMs });
   }
 
-  /** @throws ServerError UNAUTHENTICATED, in the same words whatever is wrong. */
-  async authenticate(authorization: string | undefined): Promise<Caller> {
-    const [, id, secret] = form.exec(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '') ?? [];
-    if (id === undefined || secret === undefined) throw this.#refusal();
-    const row = await this.#find(id);
+  /** Undefined for every token that is not good, after the same work. */
+  async find(token: string): Promise<Caller | undefined> {
+    const [, id, secret] = form.exec(token) ?? [];
+    if (id === undefined || secret === undefined) return undefined;
+    const row = await this.#row(id);
     const right = timingSafeEqual(row?.hash ?? noHash, hashOf(secret));
-    if (row === undefined || !right) throw this.#refusal();
-    if (row.expiresMs !== null && row.expiresMs <= this.#now()) throw this.#refusal();
-    return {
-      tokenId: row.id,
-      label: row.label,
-      operator: row.operator,
-      expiresMs: row.expiresMs ?? undefined,
-      grants: new Map(row.grants.map(({ tenantId, tenant, level }) => [tenantId, { tenant, level }])),
-    };
+    if (row === undefined || !right) return undefined;
+    return row.expiresMs !== null && row.expiresMs <= this.#now() ? undefined : callerOf(row);
   }
 
   /** Forgets what is remembered of a token, after a change to it. */
@@ -139,18 +110,11 @@ export class TokenReader {
     this.#known.delete(id);
   }
 
-  async #find(id: string): Promise<TokenRow | undefined> {
+  async #row(id: string): Promise<TokenRow | undefined> {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
     const row = await findToken(this.#database, id);
     if (row !== undefined) this.#known.set(id, row);
     return row;
-  }
-
-  #refusal(): ServerError {
-    return new ServerError(
-      'UNAUTHENTICATED',
-      'this needs a valid API token, sent as "Authorization: Bearer mdt_..."; ask an operator or tenant owner for one',
-    );
   }
 }

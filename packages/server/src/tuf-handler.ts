@@ -5,7 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { limits, parseTargetPath } from '@mandate/metadata';
 import Negotiator from 'negotiator';
-import type { Encoding, Representation, ServedFile } from './served-file.ts';
+import { forOneReader, type Encoding, type Representation, type ServedFile } from './served-file.ts';
+import type { TufAccess } from './tuf-access.ts';
 import type { LiveTenant, TufStore } from './tuf-store.ts';
 
 const prefix = '/tuf/';
@@ -18,6 +19,7 @@ export type TufKind = 'timestamp' | 'metadata' | 'target' | 'other';
 
 export interface TufHandlerOptions {
   readonly store: TufStore;
+  readonly access: TufAccess;
   readonly onRead: (kind: TufKind, status: number) => void;
   /** Answers what is not a file with a problem document. */
   readonly refuse: (request: IncomingMessage, response: ServerResponse, error: unknown) => void;
@@ -29,7 +31,7 @@ export interface TufHandlerOptions {
 export type TufHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export function createTufHandler(options: TufHandlerOptions): TufHandler {
-  const { store, onRead, refuse } = options;
+  const { store, access, onRead, refuse } = options;
 
   function send(
     request: IncomingMessage,
@@ -51,12 +53,14 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
   }
 
   async function sendLater(request: IncomingMessage, response: ServerResponse, slug: string, path: string) {
-    const live = await store.live(slug);
-    const kind = kindOf(path);
-    const file = live === undefined ? undefined : await find(slug, live, path);
-    if (file === undefined) throw options.notFound();
+    const found = await access.open(request, slug, path);
+    const file = found === undefined ? undefined : await find(slug, found.live, path);
+    if (found === undefined || file === undefined) {
+      await access.refused(request);
+      throw options.notFound();
+    }
     const form = file.isCompressible ? await file.in(encodingOf(request)) : file.plain;
-    send(request, response, kind, form);
+    send(request, response, kindOf(path), found.forOneReader ? forOneReader(form) : form);
   }
 
   async function find(slug: string, live: LiveTenant, path: string): Promise<ServedFile | undefined> {

@@ -8,9 +8,9 @@ import { LRUCache } from 'lru-cache';
 import { ServerError } from './error.ts';
 import { ServedFile } from './served-file.ts';
 import type { Database } from './sql/connection.ts';
-import { changedHeads, readHead } from './sql/head.ts';
 import { readRoleFile, readRoles, readSnapshot, readTarget } from './sql/metadata-file.ts';
 import { findTenant } from './sql/tenant.ts';
+import { changedServed, findPublicTenant, readServed, type ServedRow } from './sql/visibility.ts';
 import { linesOf } from './tenant-head.ts';
 
 const json = 'application/json';
@@ -23,6 +23,8 @@ export interface LiveTenant {
   readonly serial: number;
   readonly rootVersion: number;
   readonly timestamp: ServedFile;
+  /** Its answers are for the reader alone. */
+  readonly isPrivate: boolean;
 }
 
 interface Remembered {
@@ -30,7 +32,7 @@ interface Remembered {
   /** When it was last known to be current; milliseconds since the epoch. */
   checkedAt: number;
   readSinceCheck: boolean;
-  checking: Promise<void> | undefined;
+  checking: Promise<LiveTenant | undefined> | undefined;
 }
 
 const maxTenants = 50_000;
@@ -46,7 +48,13 @@ export interface TufStoreOptions {
 export class TufStore {
   readonly #database: Database;
   readonly #options: TufStoreOptions;
-  readonly #tenants = new LRUCache<string, Remembered>({ max: maxTenants });
+  /** Apart, so that a private name is as unknown to who has no grant as one that nobody has. */
+  readonly #public = new LRUCache<string, Remembered>({ max: maxTenants });
+  readonly #private = new LRUCache<string, Remembered>({ max: maxTenants });
+  /** What went live through this process, by tenant id: a read that began before may bring less. */
+  readonly #advanced = new LRUCache<number, Omit<LiveTenant, 'isPrivate'>>({ max: maxTenants });
+  /** Counts changes of visibility through this process. */
+  #changes = 0;
   readonly #files: LRUCache<string, ServedFile>;
   readonly #loading = new Map<string, Promise<ServedFile | undefined>>();
   readonly #timer: NodeJS.Timeout | undefined;
@@ -64,43 +72,38 @@ export class TufStore {
     clearInterval(this.#timer);
   }
 
-  /** From memory, if that is fresh enough: the way that nearly every read takes. */
+  /** A public tenant from memory, if that is fresh enough: the way that nearly every read takes. */
   liveNow(slug: string): LiveTenant | undefined {
-    const known = this.#tenants.get(slug);
-    if (known === undefined) return undefined;
-    known.readSinceCheck = true;
-    if (this.#database.embedded) return known.live;
-    return this.#options.now() - known.checkedAt <= this.#options.stalenessMs ? known.live : undefined;
+    return this.#fresh(this.#public.get(slug));
   }
 
-  /** Undefined where there is no such tenant, or nothing of it has been published. */
+  /** For anybody. Undefined where there is no such public tenant, or nothing of it has been published. */
   async live(slug: string): Promise<LiveTenant | undefined> {
-    const now = this.liveNow(slug);
-    if (now !== undefined) return now;
-    const known = this.#tenants.get(slug);
-    if (known === undefined) {
-      const tenant = await findTenant(this.#database, slug);
-      return tenant === undefined ? undefined : this.#load(slug, tenant.id);
-    }
-    known.checking ??= this.#check(slug, known).finally(() => {
-      known.checking = undefined;
-    });
-    await known.checking;
-    return known.live;
+    const found = await this.#find(slug, this.#public, () => findPublicTenant(this.#database, slug));
+    // It may have become private just now.
+    return found?.isPrivate === false ? found : undefined;
   }
 
-  /** Something went live through this process. */
-  advance(slug: string, tenantId: number, serial: number, rootVersion: number, timestamp: Uint8Array): void {
-    const known = this.#tenants.get(slug);
-    if (known !== undefined && known.live.serial >= serial) return;
-    const live = { id: tenantId, serial, rootVersion, timestamp: timestampFile(timestamp) };
-    const checkedAt = this.#options.now();
-    if (known === undefined) {
-      this.#tenants.set(slug, { live, checkedAt, readSinceCheck: false, checking: undefined });
-    } else {
-      known.live = live;
-      known.checkedAt = checkedAt;
-    }
+  /** For who has a grant. Undefined where there is no such tenant, or nothing of it has been published. */
+  async liveGranted(slug: string): Promise<LiveTenant | undefined> {
+    const known = this.#public.has(slug) ? this.#public : this.#private;
+    return this.#find(slug, known, async () => (await findTenant(this.#database, slug))?.id);
+  }
+
+  /** Something went live through this process. Whether it is public is asked when it is read. */
+  advance(slug: string, id: number, serial: number, rootVersion: number, timestamp: Uint8Array): void {
+    const live = { id, serial, rootVersion, timestamp: timestampFile(timestamp) };
+    if ((this.#advanced.get(id)?.serial ?? 0) < serial) this.#advanced.set(id, live);
+    const known = this.#known(slug);
+    if (known !== undefined && known.live.serial < serial)
+      known.live = { ...live, isPrivate: known.live.isPrivate };
+  }
+
+  /** The tenant became public or private through this process. */
+  forget(slug: string): void {
+    this.#changes += 1;
+    this.#public.delete(slug);
+    this.#private.delete(slug);
   }
 
   /** Keeps a file that went live, so that its first reader does not ask the database. */
@@ -181,29 +184,83 @@ export class TufStore {
     return loading;
   }
 
-  async #load(slug: string, tenantId: number): Promise<LiveTenant | undefined> {
-    const row = await readHead(this.#database, tenantId);
+  #fresh(known: Remembered | undefined): LiveTenant | undefined {
+    if (known === undefined) return undefined;
+    known.readSinceCheck = true;
+    if (this.#database.embedded) return known.live;
+    return this.#options.now() - known.checkedAt <= this.#options.stalenessMs ? known.live : undefined;
+  }
+
+  #known(slug: string): Remembered | undefined {
+    return this.#public.get(slug) ?? this.#private.get(slug);
+  }
+
+  async #find(
+    slug: string,
+    among: LRUCache<string, Remembered>,
+    idOf: () => Promise<number | undefined>,
+  ): Promise<LiveTenant | undefined> {
+    const known = among.get(slug);
+    const now = this.#fresh(known);
+    if (now !== undefined) return now;
+    if (known === undefined) {
+      const id = await idOf();
+      return id === undefined ? undefined : this.#load(slug, id);
+    }
+    known.checking ??= this.#check(slug, known).finally(() => {
+      known.checking = undefined;
+    });
+    return known.checking;
+  }
+
+  async #load(slug: string, id: number): Promise<LiveTenant | undefined> {
+    let changes: number;
+    let asked: number;
+    let row: ServedRow | undefined;
+    do {
+      changes = this.#changes;
+      asked = this.#options.now();
+      row = await readServed(this.#database, id);
+      // What was read before a change must not outlive it.
+    } while (changes !== this.#changes);
     if (row === undefined) return undefined;
-    this.advance(slug, tenantId, row.serial, row.rootVersion, row.timestampBytes);
-    return this.#tenants.get(slug)?.live;
+    const { isPrivate } = row;
+    const known = this.#known(slug);
+    const read = { id, ...row, timestamp: timestampFile(row.timestampBytes) };
+    const newest = [known?.live, this.#advanced.get(id)].reduce<Omit<LiveTenant, 'isPrivate'>>(
+      (best, one) => (one !== undefined && one.serial > best.serial ? one : best),
+      read,
+    );
+    const { serial, rootVersion, timestamp } = newest;
+    const live = { id, serial, rootVersion, timestamp, isPrivate };
+    const remembered = known ?? { live, checkedAt: asked, readSinceCheck: false, checking: undefined };
+    remembered.live = live;
+    remembered.checkedAt = Math.max(remembered.checkedAt, asked);
+    (isPrivate ? this.#public : this.#private).delete(slug);
+    (isPrivate ? this.#private : this.#public).set(slug, remembered);
+    return live;
   }
 
   /** A database that does not answer leaves what is in memory: it is signed, and says itself how old it is. */
-  async #check(slug: string, known: Remembered): Promise<void> {
-    const asked = this.#options.now();
+  async #check(slug: string, known: Remembered): Promise<LiveTenant | undefined> {
     try {
-      await this.#load(slug, known.live.id);
-      known.checkedAt = Math.max(known.checkedAt, asked);
+      return await this.#load(slug, known.live.id);
     } catch (error) {
       this.#options.onTrouble(error);
+      return known.live;
+    }
+  }
+
+  *#hot(): Generator<[string, Remembered]> {
+    for (const tenants of [this.#public, this.#private]) {
+      for (const [slug, known] of tenants.entries()) if (known.readSinceCheck) yield [slug, known];
     }
   }
 
   /** All tenants that were read since the last time, in one query. */
   async #checkHot(): Promise<void> {
     const hot: [string, Remembered][] = [];
-    for (const [slug, known] of this.#tenants.entries()) {
-      if (!known.readSinceCheck) continue;
+    for (const [slug, known] of this.#hot()) {
       known.readSinceCheck = false;
       hot.push([slug, known]);
       if (hot.length === maxBatch) break;
@@ -212,9 +269,13 @@ export class TufStore {
     const asked = this.#options.now();
     try {
       const changed = new Set(
-        await changedHeads(
+        await changedServed(
           this.#database,
-          hot.map(([, { live }]) => ({ tenantId: live.id, serial: live.serial })),
+          hot.map(([, { live }]) => ({
+            tenantId: live.id,
+            serial: live.serial,
+            isPrivate: live.isPrivate,
+          })),
         ),
       );
       await Promise.all(

@@ -69,7 +69,7 @@ export function createWebhookHandlers(
       );
     }
     const { tenant } = await context.readable(caller, slug);
-    if (hasGrant(caller, tenant.id, 'owner')) return { tenantId: tenant.id, slug };
+    if (hasGrant(caller, tenant, 'owner')) return { tenantId: tenant.id, slug };
     throw new ServerError('FORBIDDEN', `only an owner of tenant ${tenant.path} has to do with its webhooks`);
   }
 

@@ -30,21 +30,6 @@ export async function readHead(client: Queryable, tenantId: number): Promise<Hea
   return rows[0];
 }
 
-/** Which of these tenants have another head than the one given. */
-export async function changedHeads(
-  client: Queryable,
-  known: readonly { tenantId: number; serial: number }[],
-): Promise<number[]> {
-  const { rows } = await client.query<{ tenantId: number }>({
-    name: 'heads-changed',
-    text: `SELECT tenant_id AS "tenantId" FROM head
-           JOIN unnest($1::bigint[], $2::bigint[]) AS known (id, serial) ON known.id = tenant_id
-           WHERE head.serial <> known.serial`,
-    values: [known.map((one) => one.tenantId), known.map((one) => one.serial)],
-  });
-  return rows.map((row) => row.tenantId);
-}
-
 /** Tenants whose timestamp has to be issued again, longest overdue first, without those left out. */
 export async function dueTenants(
   client: Queryable,

@@ -179,6 +179,8 @@ export async function tenantsNaming(client: Queryable, keys: readonly string[]):
 export interface PublicationRow {
   readonly id: string;
   readonly tenantId: number;
+  /** Of the tenant. */
+  readonly slug: string;
   readonly digest: Buffer;
   readonly snapshotVersion: number;
   readonly timestampVersion: number;
@@ -188,9 +190,9 @@ export interface PublicationRow {
 export async function findPublications(client: Queryable, ids: readonly string[]): Promise<PublicationRow[]> {
   const { rows } = await client.query<PublicationRow>({
     name: 'publications-by-id',
-    text: `SELECT id, tenant_id AS "tenantId", digest, snapshot_version AS "snapshotVersion",
+    text: `SELECT publication.id, tenant_id AS "tenantId", slug, digest, snapshot_version AS "snapshotVersion",
              timestamp_version AS "timestampVersion", versions
-           FROM publication WHERE id = ANY($1::uuid[])`,
+           FROM publication JOIN tenant ON tenant.id = tenant_id WHERE publication.id = ANY($1::uuid[])`,
     values: [ids],
   });
   return rows;

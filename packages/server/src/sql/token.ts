@@ -1,5 +1,6 @@
 /** API tokens and grants. */
 import type { GrantLevel } from '@mandate/api';
+import type { HeldGrant } from '../caller.ts';
 import { transaction, type Database, type Queryable } from './connection.ts';
 
 export interface TokenRow {
@@ -8,7 +9,7 @@ export interface TokenRow {
   readonly label: string;
   readonly operator: boolean;
   readonly expiresMs: number | null;
-  readonly grants: readonly { tenantId: number; tenant: string; level: GrantLevel }[];
+  readonly grants: readonly (HeldGrant & { tenantId: number })[];
 }
 
 export interface NewToken {
@@ -18,14 +19,15 @@ export interface NewToken {
   readonly operator: boolean;
   readonly createdBy: string | undefined;
   readonly expiresMs: number | undefined;
-  readonly grants: readonly { tenantId: number; level: GrantLevel }[];
+  readonly grants: readonly { tenantId: number; level: GrantLevel; inherit: boolean }[];
 }
 
 export async function findToken(client: Queryable, id: string): Promise<TokenRow | undefined> {
   const { rows } = await client.query<TokenRow>({
     name: 'token-by-id',
     text: `SELECT id, hash, label, operator, expires_ms AS "expiresMs",
-             (SELECT coalesce(json_agg(json_build_object('tenantId', g.tenant_id, 'tenant', t.slug, 'level', g.level)
+             (SELECT coalesce(json_agg(json_build_object('tenantId', g.tenant_id, 'tenant', t.slug, 'level', g.level,
+                                                         'inherit', g.inherit)
                                        ORDER BY t.slug), '[]')
               FROM api_grant g JOIN tenant t ON t.id = g.tenant_id WHERE g.token_id = api_token.id) AS grants
            FROM api_token WHERE id = $1`,
@@ -54,12 +56,13 @@ export async function insertToken(
       ],
     });
     await client.query({
-      text: `INSERT INTO api_grant (token_id, tenant_id, level)
-             SELECT $1, * FROM unnest($2::bigint[], $3::text[])`,
+      text: `INSERT INTO api_grant (token_id, tenant_id, level, inherit)
+             SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::boolean[])`,
       values: [
         token.id,
         token.grants.map((grant) => grant.tenantId),
         token.grants.map((grant) => grant.level),
+        token.grants.map((grant) => grant.inherit),
       ],
     });
     await record(client);

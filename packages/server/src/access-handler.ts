@@ -1,0 +1,169 @@
+/** What the endpoints for grants and for a tenant's visibility do. */
+import {
+  apiLimits,
+  createGrantRequestSchema,
+  setVisibilityRequestSchema,
+  type CreateGrantRequest,
+  type OidcRule,
+  type OperationId,
+  type Tenant as TenantAnswer,
+  type TenantGrant,
+} from '@mandate/api';
+import { recordGrant, recordVisibility } from './access-audit.ts';
+import type { Authenticator } from './authenticator.ts';
+import { readJson } from './body.ts';
+import { ancestorsOf, hasGrant, mayAdminister, type Caller } from './caller.ts';
+import { ServerError } from './error.ts';
+import type { ApiHandler } from './handler.ts';
+import { exactKeyOf, hasWildcard, ruleDigest } from './oidc-rule.ts';
+import { describe } from './principal.ts';
+import { transaction, type Database, type Queryable } from './sql/connection.ts';
+import {
+  deleteGrant,
+  grantsOf,
+  grantToRule,
+  grantToToken,
+  type GrantRow,
+  type NewGrant,
+} from './sql/grant.ts';
+import { findTenant, type TenantRow } from './sql/tenant.ts';
+import { setVisibility } from './sql/visibility.ts';
+import type { OpenTenant } from './tenant-registry.ts';
+
+export interface AccessHandlerContext {
+  readonly database: Database;
+  readonly authenticator: Authenticator;
+  /** Issuers of OIDC tokens that the service takes. */
+  readonly oidcIssuers: ReadonlySet<string>;
+  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
+  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly answerOf: (row: TenantRow) => Promise<TenantAnswer>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** A tenant became public or private. */
+  readonly onVisibility: (slug: string) => void;
+}
+
+type AccessOperation = Extract<OperationId, 'setVisibility' | 'createGrant' | 'listGrants' | 'deleteGrant'>;
+
+const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+function noGrant(): ServerError {
+  return new ServerError('NOT_FOUND', 'there is no such grant, or the token has no grant for its tenant');
+}
+
+export function createAccessHandlers(
+  context: AccessHandlerContext,
+): Readonly<Record<AccessOperation, ApiHandler>> {
+  const { database, authenticator, readable, now } = context;
+
+  async function administered(caller: Caller, slug: string | undefined): Promise<OpenTenant['tenant']> {
+    const { tenant } = await readable(caller, slug);
+    if (mayAdminister(caller, tenant)) return tenant;
+    throw new ServerError('FORBIDDEN', `only an owner of tenant ${tenant.path} decides who may use it`);
+  }
+
+  async function write(client: Queryable, grant: NewGrant, { token, oidc }: CreateGrantRequest) {
+    if (token !== undefined) {
+      const written = await grantToToken(client, grant, token);
+      if (written === undefined) throw new ServerError('NOT_FOUND', 'there is no token with this id');
+      return written;
+    }
+    if (oidc === undefined || !context.oidcIssuers.has(oidc.issuer))
+      throw new ServerError(
+        'MALFORMED',
+        'the service takes no tokens of this issuer; its operator configures it',
+      );
+    return grantToRule(client, grant, {
+      issuer: oidc.issuer,
+      subject: oidc.subject,
+      claims: oidc.claims ?? {},
+      exact: exactKeyOf(oidc),
+      digest: ruleDigest(oidc),
+    });
+  }
+
+  return {
+    async setVisibility({ caller, parameters, message }) {
+      const { tenant } = await readable(caller, parameters['slug']);
+      if (!hasGrant(caller, tenant, 'owner'))
+        throw new ServerError('FORBIDDEN', `only an owner of tenant ${tenant.path} decides who may see it`);
+      const { visibility } = await readJson(message, setVisibilityRequestSchema, apiLimits.bodyBytes);
+      const { slug } = tenant;
+      await setVisibility(database, { slug, ancestors: ancestorsOf(slug) }, visibility, (client) =>
+        recordVisibility(client, tenant.id, describe(caller), visibility, now()),
+      );
+      context.onVisibility(slug);
+      const row = await findTenant(database, slug);
+      if (row === undefined) throw new ServerError('INTERNAL', `tenant ${tenant.path} is gone`);
+      return { status: 200, body: await context.answerOf(row) };
+    },
+
+    async createGrant({ caller, parameters, message }) {
+      const tenant = await administered(caller, parameters['slug']);
+      const request = await readJson(message, createGrantRequestSchema, apiLimits.bodyBytes);
+      const inherit = request.inherit ?? false;
+      if (inherit && tenant.path === '/')
+        throw new ServerError(
+          'MALFORMED',
+          'a grant for the registry tenant is not inherited: name each tenant',
+        );
+      const before = await grantsOf(database, tenant.id);
+      if (before.length >= apiLimits.tenantGrants)
+        throw new ServerError('LIMIT_EXCEEDED', `a tenant has at most ${apiLimits.tenantGrants} grants`);
+      const grant = { tenantId: tenant.id, level: request.level, inherit, createdBy: caller.tokenId };
+      const { row, fresh } = await transaction(database, async (client) => {
+        const written = await write(client, grant, request);
+        const row = (await grantsOf(client, tenant.id)).find(({ id }) => id === written?.id);
+        if (row === undefined) throw noGrant();
+        await recordGrant(client, tenant.id, 'grant', describe(caller), grantAnswer(row), now());
+        return { row, fresh: written?.fresh === true };
+      });
+      authenticator.forget(request.token);
+      return { status: fresh ? 201 : 200, body: grantAnswer(row) };
+    },
+
+    async listGrants({ caller, parameters }) {
+      const tenant = await administered(caller, parameters['slug']);
+      return { status: 200, body: { grants: (await grantsOf(database, tenant.id)).map(grantAnswer) } };
+    },
+
+    async deleteGrant({ caller, parameters }) {
+      const tenant = await administered(caller, parameters['slug']);
+      const id = parameters['id'] ?? '';
+      if (!idForm.test(id)) throw noGrant();
+      const row = await transaction(database, async (client) => {
+        const row = (await grantsOf(client, tenant.id)).find((one) => one.id === id);
+        if (row === undefined || !(await deleteGrant(client, tenant.id, id))) throw noGrant();
+        await recordGrant(client, tenant.id, 'grant-delete', describe(caller), grantAnswer(row), now());
+        return row;
+      });
+      authenticator.forget(row.tokenId ?? undefined);
+      return { status: 204 };
+    },
+  };
+}
+
+function grantAnswer(row: GrantRow): TenantGrant {
+  const oidc = ruleOf(row);
+  return {
+    id: row.id,
+    level: row.level,
+    inherit: row.inherit,
+    ...(row.tokenId === null ? {} : { token: row.tokenId }),
+    ...(row.label === null ? {} : { label: row.label }),
+    ...(oidc === undefined ? {} : { oidc }),
+    wildcard: oidc !== undefined && hasWildcard(oidc),
+    ...(row.createdBy === null ? {} : { createdBy: row.createdBy }),
+    created: new Date(row.createdMs).toISOString(),
+  };
+}
+
+function ruleOf({ issuer, subject, claims }: GrantRow): OidcRule | undefined {
+  if (issuer === null) return undefined;
+  return {
+    issuer,
+    ...(subject === null ? {} : { subject }),
+    ...(claims === null || Object.keys(claims).length === 0 ? {} : { claims }),
+  };
+}

@@ -1,0 +1,110 @@
+/** Who may see a tenant: what readers are served, and changing it. */
+import type { Visibility } from '@mandate/api';
+import { ServerError } from '../error.ts';
+import { transaction, type Database, type Queryable } from './connection.ts';
+
+/** What is live in a tenant, as far as readers are concerned. */
+export interface ServedRow {
+  readonly serial: number;
+  readonly rootVersion: number;
+  readonly timestampBytes: Buffer;
+  readonly isPrivate: boolean;
+}
+
+/** Undefined before the first publication. */
+export async function readServed(client: Queryable, tenantId: number): Promise<ServedRow | undefined> {
+  const { rows } = await client.query<ServedRow>({
+    name: 'served',
+    text: `SELECT serial, root_version AS "rootVersion", timestamp_bytes AS "timestampBytes",
+             visibility = 'private' AS "isPrivate"
+           FROM head JOIN tenant ON tenant.id = tenant_id WHERE tenant_id = $1`,
+    values: [tenantId],
+  });
+  return rows[0];
+}
+
+const slugForm = /^[a-z0-9._~-]{1,255}$/;
+
+/**
+ * The id of a public tenant. The index of public tenants alone answers it, so a private name takes the same work as one
+ * that is nobody's.
+ */
+export async function findPublicTenant(client: Queryable, slug: string): Promise<number | undefined> {
+  if (!slugForm.test(slug)) return undefined;
+  const { rows } = await client.query<{ id: number }>({
+    name: 'tenant-public',
+    text: `SELECT id FROM tenant WHERE slug = $1 AND visibility = 'public'`,
+    values: [slug],
+  });
+  return rows[0]?.id;
+}
+
+/** Which of these tenants have another head or visibility than the one given. */
+export async function changedServed(
+  client: Queryable,
+  known: readonly { tenantId: number; serial: number; isPrivate: boolean }[],
+): Promise<number[]> {
+  const { rows } = await client.query<{ tenantId: number }>({
+    name: 'served-changed',
+    text: `SELECT tenant_id AS "tenantId" FROM head
+           JOIN unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS known (id, serial, private)
+             ON known.id = tenant_id
+           JOIN tenant ON tenant.id = tenant_id
+           WHERE head.serial <> known.serial OR (visibility = 'private') <> known.private`,
+    values: [
+      known.map(({ tenantId }) => tenantId),
+      known.map(({ serial }) => serial),
+      known.map(({ isPrivate }) => isPrivate),
+    ],
+  });
+  return rows.map(({ tenantId }) => tenantId);
+}
+
+/**
+ * Below a private tenant everything is private: a public name would tell of the private one above it. Holds the rows
+ * above, so that none of them becomes private meanwhile.
+ *
+ * @throws ServerError CONFLICT naming the tenant above
+ */
+export async function requireVisibleAbove(client: Queryable, ancestors: readonly string[]): Promise<void> {
+  const { rows } = await client.query<{ path: string; visibility: Visibility }>({
+    text: `SELECT path, visibility FROM tenant WHERE slug = ANY($1::text[]) ORDER BY slug FOR SHARE`,
+    values: [ancestors],
+  });
+  const above = rows.find(({ visibility }) => visibility === 'private');
+  if (above !== undefined)
+    throw new ServerError(
+      'CONFLICT',
+      `tenant ${above.path} is private, so everything below it is private too`,
+    );
+}
+
+/** @throws ServerError CONFLICT where what is above is private, or something below is public */
+export async function setVisibility(
+  database: Database,
+  { slug, ancestors }: { slug: string; ancestors: readonly string[] },
+  visibility: Visibility,
+  /** The last of the same transaction, where it was another before. */
+  record: (client: Queryable) => Promise<void>,
+): Promise<void> {
+  await transaction(database, async (client) => {
+    if (visibility === 'public') await requireVisibleAbove(client, ancestors);
+    const { rowCount } = await client.query({
+      text: 'UPDATE tenant SET visibility = $2 WHERE slug = $1 AND visibility <> $2',
+      values: [slug, visibility],
+    });
+    if (rowCount === 0) return;
+    if (visibility === 'private' && slug !== '~') await requireHiddenBelow(client, slug);
+    await record(client);
+  });
+}
+
+async function requireHiddenBelow(client: Queryable, slug: string): Promise<void> {
+  const { rows } = await client.query<{ path: string }>({
+    text: `SELECT path FROM tenant WHERE starts_with(slug, $1) AND visibility = 'public' ORDER BY slug LIMIT 1`,
+    values: [`${slug}~`],
+  });
+  const below = rows[0];
+  if (below !== undefined)
+    throw new ServerError('CONFLICT', `tenant ${below.path} below it is public; make that private first`);
+}

@@ -1,0 +1,76 @@
+/**
+ * Who may read which TUF file. Public tenants are anyone's; a private one, and the detached anchor of a private child, takes
+ * a grant. Decided by the caller's grants before any lookup; without one, what is asked is whether there is a public
+ * tenant of this name, which a private one is not: so nothing differs from a name that nobody has, time included.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Authenticator } from './authenticator.ts';
+import { mayRead, type Caller } from './caller.ts';
+import type { RequestLimits } from './request-limit.ts';
+import type { LiveTenant, TufStore } from './tuf-store.ts';
+
+/** `metadata/anchor~<segment>.json`, with or without a version: a targets file that is in no snapshot. */
+const anchorForm = /^metadata\/(?:[0-9]{1,16}\.)?anchor~(.*)\.json$/;
+
+export interface Opened {
+  readonly live: LiveTenant;
+  /** The answer is for this reader, and no cache keeps it. */
+  readonly forOneReader: boolean;
+}
+
+/** The child whose detached anchor a path asks for; undefined for every other path. */
+function anchoredChild(slug: string, path: string): string | undefined {
+  const segment = anchorForm.exec(path)?.[1];
+  if (segment === undefined) return undefined;
+  return slug === '~' ? segment : `${slug}~${segment}`;
+}
+
+export class TufAccess {
+  readonly #store: TufStore;
+  readonly #authenticator: Authenticator;
+  readonly #limits: RequestLimits;
+
+  constructor(store: TufStore, authenticator: Authenticator, limits: RequestLimits) {
+    this.#store = store;
+    this.#authenticator = authenticator;
+    this.#limits = limits;
+  }
+
+  /**
+   * Undefined where there is no such tenant, and where it is not the caller's.
+   *
+   * @throws ServerError UNAUTHENTICATED for a token that is not good, unless anyone may read the file; RATE_LIMITED
+   */
+  async open(request: IncomingMessage, slug: string, path: string): Promise<Opened | undefined> {
+    const child = anchoredChild(slug, path);
+    if (child === undefined) {
+      const known = this.#store.liveNow(slug);
+      if (known !== undefined) return { live: known, forOneReader: false };
+    }
+    const caller = await this.#caller(request);
+    if (caller.known !== undefined && mayRead(caller.known, { slug: child ?? slug })) {
+      await this.#limits.admitCaller(caller.known);
+      const live = await this.#store.liveGranted(slug);
+      return live && { live, forOneReader: live.isPrivate || child !== undefined };
+    }
+    const live = child === undefined ? await this.#store.live(slug) : undefined;
+    if (live !== undefined) return { live, forOneReader: false };
+    if (caller.refusal === undefined) return undefined;
+    await this.refused(request);
+    throw caller.refusal;
+  }
+
+  /** Counts an answer that gave nothing: who tries names is slowed down. @throws ServerError RATE_LIMITED */
+  refused(request: IncomingMessage): Promise<void> {
+    return this.#limits.countRefusal(request);
+  }
+
+  async #caller({ headers }: IncomingMessage): Promise<{ known?: Caller; refusal?: unknown }> {
+    if (headers.authorization === undefined) return {};
+    try {
+      return { known: await this.#authenticator.authenticate(headers.authorization) };
+    } catch (refusal) {
+      return { refusal };
+    }
+  }
+}
