@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isObject, member, parseJson } from '@mandate/metadata';
 import { changeConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
+import { encodeCredential, parseCredential, readCredential, type Credential } from './credential.ts';
 import { CliError, usage } from './error.ts';
 import type { ServiceLogin } from './service.ts';
 
@@ -12,8 +13,8 @@ const fileName = 'logins.json';
 interface Logins {
   /** The service that is meant where none is named. */
   readonly current: string | undefined;
-  /** URL to token. */
-  readonly tokens: ReadonlyMap<string, string>;
+  /** By URL. */
+  readonly credentials: ReadonlyMap<string, Credential>;
 }
 
 /** One spelling of a service's URL: origin and path, no slash at the end. @throws CliError USAGE */
@@ -42,7 +43,8 @@ async function loadLogins(context: Context): Promise<Logins> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { current: undefined, tokens: new Map() };
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+      return { current: undefined, credentials: new Map() };
     throw new CliError('CONFIGURATION', `${path} cannot be read`, { cause });
   }
   try {
@@ -57,21 +59,18 @@ function parseLogins(text: string): Logins {
   const current = isObject(value) ? member(value, 'current') : undefined;
   const services = isObject(value) ? member(value, 'services') : undefined;
   if (!isObject(services)) throw new TypeError('no services');
-  const tokens = new Map<string, string>();
-  for (const [url, service] of Object.entries(services)) {
-    const token = isObject(service) ? member(service, 'token') : undefined;
-    if (typeof token !== 'string') throw new TypeError('a service without a token');
-    tokens.set(url, token);
-  }
-  return { current: typeof current === 'string' ? current : undefined, tokens };
+  const credentials = new Map(
+    Object.entries(services).map(([url, service]) => [url, parseCredential(service)] as const),
+  );
+  return { current: typeof current === 'string' ? current : undefined, credentials };
 }
 
 /** Adds a login and makes it the current one. @throws CliError CONFIGURATION */
-export async function saveLogin(context: Context, { url, token }: ServiceLogin): Promise<void> {
+export async function saveLogin(context: Context, url: string, credential: Credential): Promise<void> {
   await changeConfigFile(context, fileName, async () => {
-    const { tokens } = await loadLogins(context);
+    const { credentials } = await loadLogins(context);
     const services = Object.fromEntries(
-      [...tokens, [url, token] as const].map(([key, value]) => [key, { token: value }]),
+      [...credentials, [url, credential] as const].map(([key, value]) => [key, encodeCredential(value)]),
     );
     return `${JSON.stringify({ current: url, services }, undefined, 2)}\n`;
   });
@@ -92,30 +91,34 @@ export async function loginFor(context: Context, wanted: string | undefined): Pr
     });
   }
   const url = parseServiceUrl(named);
-  const token = (await tokenFromEnvironment(context, url)) ?? logins.tokens.get(url);
-  if (token !== undefined) return { url, token };
+  const credential = credentialFromEnvironment(context, url) ?? logins.credentials.get(url);
+  if (credential !== undefined) return { url, token: () => readCredential(credential, context.env) };
   throw new CliError('NOT_LOGGED_IN', `there is no token for ${url}`, {
     next: `mandate login ${url} --token-file <file>`,
   });
 }
 
-/** Where the environment names a service, its token goes to no other. */
-async function tokenFromEnvironment({ env }: Context, url: string): Promise<string | undefined> {
-  if (env['MANDATE_SERVICE'] && parseServiceUrl(env['MANDATE_SERVICE']) !== url) return undefined;
-  if (env['MANDATE_TOKEN']) return env['MANDATE_TOKEN'];
-  const path = env['MANDATE_TOKEN_FILE'];
-  return path ? readToken(path) : undefined;
+/**
+ * What reads of private tenants are made with: the login for exactly this service, or the environment's token where the
+ * environment names this service. Undefined: none. Tenants of many services are read, and a token is for one.
+ *
+ * @throws CliError CONFIGURATION
+ */
+export async function tokenForReading(
+  context: Context,
+  serviceUrl: string,
+): Promise<(() => Promise<string>) | undefined> {
+  const url = parseServiceUrl(serviceUrl);
+  const named = context.env['MANDATE_SERVICE'] ? credentialFromEnvironment(context, url) : undefined;
+  const credential = named ?? (await loadLogins(context)).credentials.get(url);
+  return credential && (() => readCredential(credential, context.env));
 }
 
-/** @throws CliError FILE */
-export async function readToken(path: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new CliError('FILE', `the token file ${path} cannot be read`, { cause });
-  }
-  const token = text.trim();
-  if (!/^[\x21-\x7e]{1,4096}$/.test(token)) throw new CliError('FILE', `${path} holds no token`);
-  return token;
+/** Where the environment names a service, its token goes to no other. */
+function credentialFromEnvironment({ env }: Context, url: string): Credential | undefined {
+  if (env['MANDATE_SERVICE'] && parseServiceUrl(env['MANDATE_SERVICE']) !== url) return undefined;
+  const token = env['MANDATE_TOKEN'];
+  if (token) return { kind: 'token', token };
+  const path = env['MANDATE_TOKEN_FILE'];
+  return path ? { kind: 'file', path } : undefined;
 }

@@ -22,6 +22,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   trust: () => import('./command/trust.ts'),
   key: () => import('./command/key.ts'),
   tenant: () => import('./command/tenant.ts'),
+  grant: () => import('./command/grant.ts'),
   delegate: () => import('./command/delegate.ts'),
   undelegate: () => import('./command/undelegate.ts'),
   renew: () => import('./command/renew.ts'),

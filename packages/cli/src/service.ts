@@ -9,6 +9,8 @@ import {
   proposalSchema,
   publicationSchema,
   roleVersionListSchema,
+  tenantGrantListSchema,
+  tenantGrantSchema,
   tenantListSchema,
   tenantSchema,
   tokenSchema,
@@ -17,6 +19,7 @@ import {
   type AuditKeys,
   type AuditPage,
   type CheckpointList,
+  type CreateGrantRequest,
   type CreateProposalRequest,
   type ManagedKey,
   type OnlineKeys,
@@ -29,8 +32,10 @@ import {
   type PublicationRequest,
   type RoleVersionList,
   type Tenant,
+  type TenantGrant,
   type TenantList,
   type Token,
+  type Visibility,
 } from '@mandate/api';
 import { tenantSlug, type TenantPath } from '@mandate/metadata';
 import { CliError } from './error.ts';
@@ -41,14 +46,19 @@ const maxAnswerBytes = 16 * 1024 * 1024;
 export interface ServiceLogin {
   /** `http://host:port`, no slash at the end. */
   readonly url: string;
-  readonly token: string;
+  /** Asked anew for each request: what CI systems hand out is good for minutes. */
+  readonly token: () => Promise<string>;
 }
 
 /** More proposals than this are not listed. */
 const maxListed = 1_000;
 
+function tenantAddress(tenant: TenantPath): string {
+  return `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}`;
+}
+
 function proposalsPath(tenant: TenantPath): string {
-  return `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/proposals`;
+  return `${tenantAddress(tenant)}/proposals`;
 }
 
 type Method = 'GET' | 'POST' | 'DELETE';
@@ -58,9 +68,12 @@ interface Schema<T> {
   safeParse(value: unknown): { success: true; data: T } | { success: false; error: unknown };
 }
 
+/** An answer without a body. */
+const nothing: Schema<undefined> = { safeParse: () => ({ success: true, data: undefined }) };
+
 export class Service {
   readonly url: string;
-  readonly #token: string;
+  readonly #token: () => Promise<string>;
 
   constructor({ url, token }: ServiceLogin) {
     this.url = url;
@@ -71,13 +84,31 @@ export class Service {
     return this.#call('GET', '/v1/tokens/self', tokenSchema);
   }
 
-  createTenant(path: TenantPath): Promise<Tenant> {
-    return this.#call('POST', '/v1/tenants', tenantSchema, { path });
+  /** @param visibility undefined: as the service has it, public */
+  createTenant(path: TenantPath, visibility?: Visibility): Promise<Tenant> {
+    const request = { path, ...(visibility === undefined ? {} : { visibility }) };
+    return this.#call('POST', '/v1/tenants', tenantSchema, request);
+  }
+
+  setVisibility(tenant: TenantPath, visibility: Visibility): Promise<Tenant> {
+    return this.#call('POST', `${tenantAddress(tenant)}/visibility`, tenantSchema, { visibility });
+  }
+
+  createGrant(tenant: TenantPath, grant: CreateGrantRequest): Promise<TenantGrant> {
+    return this.#call('POST', `${tenantAddress(tenant)}/grants`, tenantGrantSchema, grant);
+  }
+
+  async grants(tenant: TenantPath): Promise<readonly TenantGrant[]> {
+    return (await this.#call('GET', `${tenantAddress(tenant)}/grants`, tenantGrantListSchema)).grants;
+  }
+
+  async deleteGrant(tenant: TenantPath, id: string): Promise<void> {
+    await this.#call('DELETE', `${tenantAddress(tenant)}/grants/${encodeURIComponent(id)}`, nothing);
   }
 
   /** New keys of the service for snapshot and timestamp: it signs with them once a root names them. */
   async newOnlineKeys(tenant: TenantPath): Promise<OnlineKeys> {
-    const path = `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/online-keys`;
+    const path = `${tenantAddress(tenant)}/online-keys`;
     return (await this.#call('POST', path, tenantSchema, {})).onlineKeys;
   }
 
@@ -93,12 +124,7 @@ export class Service {
 
   /** @throws CliError CONFLICT where somebody else was first, REFUSED, UNREACHABLE, OUTCOME_UNKNOWN */
   publish(tenant: TenantPath, publication: PublicationRequest): Promise<Publication> {
-    return this.#call(
-      'POST',
-      `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/publications`,
-      publicationSchema,
-      publication,
-    );
+    return this.#call('POST', `${tenantAddress(tenant)}/publications`, publicationSchema, publication);
   }
 
   /** Undefined where the service knows of no such publication. */
@@ -209,6 +235,7 @@ export class Service {
   }
 
   async #fetch(method: Method, path: string, body: object | undefined): Promise<Response> {
+    const token = await this.#token();
     try {
       return await fetch(new URL(path, this.url), {
         method,
@@ -216,7 +243,7 @@ export class Service {
         signal: AbortSignal.timeout(timeoutMs),
         headers: {
           accept: 'application/json',
-          authorization: `Bearer ${this.#token}`,
+          authorization: `Bearer ${token}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -23,12 +23,13 @@ import { parseReference } from '@mandate/oci/reference';
 import { changeConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
+import { tokenForReading } from './login.ts';
 import type { TenantSource } from './signer/verified-base.ts';
 
 const fileName = 'trust.json';
 
 /** The service's part of the metadata URL, where it is one of ours. */
-export function serviceOf({ metadataUrl }: TrustedTenant): string | undefined {
+export function serviceOf({ metadataUrl }: Pick<TrustedTenant, 'metadataUrl'>): string | undefined {
   const at = metadataUrl.lastIndexOf('/tuf/');
   return at < 0 ? undefined : metadataUrl.slice(0, at);
 }
@@ -113,13 +114,20 @@ export async function openTenant(
   { tenant, metadataUrl, pin }: TrustedTenant,
   carried?: Source,
 ): Promise<TenantSource> {
-  const source = carried ?? new HttpSource(metadataUrl);
+  const source = carried ?? (await sourceOf(context, metadataUrl));
   const resolved =
     'genesis' in pin ? pin : { root: await readPinnedRoot(join(context.configFolder, pin.rootFile)) };
   const identity = 'genesis' in resolved ? resolved.genesis : sha256Of(resolved.root);
   const folder = `${tenantSlug(tenant)}-${hexOf(identity).slice(0, 16)}`;
   const store = new FolderStore(join(context.configFolder, 'verified', folder));
   return { source, store, updater: new Updater({ source, store, pin: resolved }) };
+}
+
+/** With the login for the service, where there is one: a private tenant is read with it. */
+async function sourceOf(context: Context, metadataUrl: string): Promise<Source> {
+  const service = serviceOf({ metadataUrl });
+  const token = service === undefined ? undefined : await tokenForReading(context, service);
+  return new HttpSource(metadataUrl, { token });
 }
 
 async function readPinnedRoot(path: string): Promise<Uint8Array> {

@@ -8,8 +8,8 @@ import { acceptedEncodings, get } from './http-get.ts';
 import { requireSafeName, tooLarge, type Source } from './source.ts';
 
 export interface HttpSourceOptions {
-  /** Sent as a bearer token, to the origin of the base URL only. */
-  readonly token?: string | undefined;
+  /** Sent as a bearer token, to the origin of the base URL only. A function is asked for each file: tokens of CI systems are good for minutes. */
+  readonly token?: string | (() => Promise<string>) | undefined;
   /** Origins besides its own to which the repository may redirect, `https://host[:port]`. */
   readonly redirectOrigins?: readonly string[] | undefined;
   /** Hops in one request. */
@@ -59,11 +59,13 @@ export class HttpSource implements Source {
     if (url.origin !== this.#base.origin || !url.pathname.startsWith(this.#base.pathname)) {
       throw new ClientError('MALFORMED', 'NAME', `${name} would leave the repository`);
     }
+    const { token } = this.#options;
+    const bearer = typeof token === 'function' ? await token() : token;
     const signal = AbortSignal.timeout(this.#options.timeoutMs ?? 30_000);
     const retries = this.#options.retries ?? 1;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#once(url, name, maxBytes, signal);
+        return await this.#once({ url, bearer }, name, maxBytes, signal);
       } catch (error) {
         const known = error instanceof ClientError;
         if (signal.aborted) throw unreachable('TIMEOUT', name, url, 'no answer in time', error);
@@ -77,14 +79,14 @@ export class HttpSource implements Source {
   }
 
   async #once(
-    start: URL,
+    { url: start, bearer }: { url: URL; bearer: string | undefined },
     name: string,
     maxBytes: number,
     signal: AbortSignal,
   ): Promise<Uint8Array | undefined> {
     let url = start;
     for (let hops = 0; ; hops += 1) {
-      const { status, location, body } = await get(url, this.#headers(url), maxBytes, signal);
+      const { status, location, body } = await get(url, this.#headers(url, bearer), maxBytes, signal);
       if (status === 200) {
         if (body === undefined) throw tooLarge(name, maxBytes);
         return body;
@@ -101,8 +103,8 @@ export class HttpSource implements Source {
   }
 
   /** The token only to the origin that it was given for, whoever sends us there. */
-  #headers(url: URL): Record<string, string> {
-    const { token, userAgent } = this.#options;
+  #headers(url: URL, token: string | undefined): Record<string, string> {
+    const { userAgent } = this.#options;
     return {
       accept: 'application/json, */*;q=0.5',
       'accept-encoding': acceptedEncodings,

@@ -1,7 +1,7 @@
 /** What a new tenant begins with: keys and thresholds of root and targets, a place on the service, its first files. */
 import type { Command } from 'commander';
 import { keyIdOf, type KeySet, type RoleKeys, type TenantPath } from '@mandate/metadata';
-import type { OnlineKeys } from '@mandate/api';
+import type { OnlineKeys, Visibility } from '@mandate/api';
 import { parseDuration } from '../duration.ts';
 import { CliError, usage } from '../error.ts';
 import type { Keyring } from '../keyring.ts';
@@ -21,6 +21,7 @@ export interface FoundingOptions {
   readonly targetsThreshold?: string;
   readonly expires?: string;
   readonly rootExpires?: string;
+  readonly private?: boolean;
 }
 
 export function addFoundingOptions(command: Command): Command {
@@ -31,7 +32,8 @@ export function addFoundingOptions(command: Command): Command {
     .option('--root-threshold <count>', 'how many keys must sign a root (default: 1)')
     .option('--targets-threshold <count>', 'how many keys must sign targets (default: 1)')
     .option('--root-expires <time>', `until when the root is good, from now (default: ${rootLifetime})`)
-    .option('--expires <time>', `until when the other files are good, from now (default: ${roleLifetime})`);
+    .option('--expires <time>', `until when the other files are good, from now (default: ${roleLifetime})`)
+    .option('--private', 'only who has a grant may read it, or learn that it is there');
 }
 
 /** The keys that are to sign root and targets, as they were named. */
@@ -91,9 +93,13 @@ export function keySetOf({ keys, threshold }: RoleKeys): KeySet {
  *
  * @throws CliError EXISTS
  */
-async function reserve(service: Service, tenant: TenantPath): Promise<OnlineKeys> {
+async function reserve(
+  service: Service,
+  tenant: TenantPath,
+  visibility: Visibility | undefined,
+): Promise<OnlineKeys> {
   try {
-    return (await service.createTenant(tenant)).onlineKeys;
+    return (await service.createTenant(tenant, visibility)).onlineKeys;
   } catch (error) {
     if (!(error instanceof CliError) || error.code !== 'CONFLICT') throw error;
     const next = `if it is yours: mandate trust add ${tenant} --url ${service.url} --genesis <digest>`;
@@ -106,10 +112,10 @@ export async function found(
   service: Service,
   tenant: TenantPath,
   roles: FoundingRoles,
-  { rootExpires = rootLifetime, expires = roleLifetime }: FoundingOptions,
+  { rootExpires = rootLifetime, expires = roleLifetime, private: isPrivate }: FoundingOptions,
   now: number,
 ): Promise<NewTenant> {
-  const online = await reserve(service, tenant);
+  const online = await reserve(service, tenant, isPrivate === true ? 'private' : undefined);
   return newTenant(
     { ...roles, online },
     { root: now + parseDuration(rootExpires), roles: now + parseDuration(expires) },

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { parseTenantPath } from '@mandate/metadata';
 import { keySetText } from '../approval.ts';
 import type { Context } from '../context.ts';
+import { usage } from '../error.ts';
 import { formatExpiry } from '../duration.ts';
 import { loginFor } from '../login.ts';
 import { collect } from '../option.ts';
@@ -48,6 +49,15 @@ export function register(program: Command, action: ActionWrapper): void {
     .addHelpText('after', '\nExample:\n  $ mandate tenant list\n')
     .action(action(list));
   tenant
+    .command('visibility')
+    .description('Make a tenant private, or public again; what was read before cannot be taken back')
+    .argument('<tenant>', 'the tenant')
+    .argument('<visibility>', 'public or private')
+    .option('--service <url>', 'the service that hosts it (default: the last login)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate tenant visibility acme private\n')
+    .action(action(changeVisibility));
+  tenant
     .command('show')
     .description('A trusted tenant: its identity, who may sign its root, where its metadata is')
     .argument('<tenant>', 'the tenant')
@@ -60,17 +70,37 @@ async function list(context: Context, { service: url }: { service?: string }): P
   const service = new Service(await loginFor(context, url));
   const { tenants } = await service.listTenants();
   const trusted = await loadTrust(context);
-  const rows = tenants.map(({ path, state, genesis }) => {
+  const rows = tenants.map(({ path, state, visibility, genesis }) => {
     const trust = findTenant(trusted, parseTenantPath(path)) === undefined ? 'not trusted here' : 'trusted';
-    return [path, state, trust, genesis ?? '-'];
+    return [path, state, visibility, trust, genesis ?? '-'];
   });
   return {
     text:
       rows.length === 0
         ? 'no tenants'
-        : table(['tenant', 'state', 'trust', 'genesis, as the service says'], rows),
+        : table(['tenant', 'state', 'for', 'trust', 'genesis, as the service says'], rows),
     json: { tenants },
     hints: rows.length === 0 ? ['mandate tenant create <tenant> --key <key>'] : [],
+  };
+}
+
+async function changeVisibility(
+  context: Context,
+  name: string,
+  wanted: string,
+  { service: url }: { service?: string },
+): Promise<Outcome> {
+  const tenant = parseTenantPath(name);
+  if (wanted !== 'public' && wanted !== 'private') throw usage(`"${wanted}" is neither public nor private`);
+  const service = new Service(await loginFor(context, url));
+  const { path, visibility } = await service.setVisibility(tenant, wanted);
+  return {
+    text: `tenant ${path} is ${visibility}`,
+    json: { tenant: path, visibility },
+    hints:
+      visibility === 'private'
+        ? ['copies that readers, caches and mirrors took while it was public stay where they are']
+        : [],
   };
 }
 
