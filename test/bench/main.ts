@@ -9,6 +9,7 @@ import { table, type Result } from './result.ts';
 import { thresholdsBench } from './thresholds.ts';
 import { serveBench } from './serve.ts';
 import { slowSignerBench } from './slow-signer.ts';
+import { timingBench } from './timing.ts';
 import { warmBench } from './warm.ts';
 
 const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Result[]>>> = {
@@ -21,6 +22,7 @@ const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Re
   publish: publishBench,
   thresholds: thresholdsBench,
   signer: slowSignerBench,
+  timing: timingBench,
 };
 
 /** Shorter runs and smaller tenants, to see that everything still runs. */

@@ -164,10 +164,12 @@ export class World {
 }
 
 /** A world for the tests of one `describe`. */
-export function useWorld(settings: Partial<ServerConfig> = {}): () => World {
+export function useWorld(
+  settings: Partial<ServerConfig> | (() => Promise<Partial<ServerConfig>>) = {},
+): () => World {
   let world: World | undefined;
   before(async () => {
-    world = await World.start(settings);
+    world = await World.start(typeof settings === 'function' ? await settings() : settings);
   });
   after(() => world?.stop());
   return () => world as World;
