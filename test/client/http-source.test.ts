@@ -4,11 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import {
   ClientError,
+  FallbackSource,
   fetchTarget,
   FolderSource,
   HttpSource,
   MemorySource,
   targetFileName,
+  type Source,
 } from '@mandate/client';
 import { sha256Of, type TargetFile } from '@mandate/metadata';
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
@@ -313,5 +315,36 @@ describe('client: names in sources', () => {
       fetchTarget(new MemorySource(new Map()), 'a/x', file, true),
       refused('UNREACHABLE', 'NOT_SERVED'),
     );
+  });
+});
+
+describe('client: one repository at several places', () => {
+  const place = (answer: () => Promise<Uint8Array | undefined>): Source & { asked: number } => {
+    const source = {
+      asked: 0,
+      fetch: () => {
+        source.asked += 1;
+        return answer();
+      },
+    };
+    return source;
+  };
+  const away = () => place(() => Promise.reject(new ClientError('UNREACHABLE', 'NETWORK', 'no answer')));
+
+  it('passes over what cannot be reached, and stays with what answered', async () => {
+    const [first, second] = [away(), place(() => Promise.resolve(Buffer.from('x')))];
+    const source = new FallbackSource([first, second]);
+    for (let i = 0; i < 3; i += 1) assert.equal(String(await source.fetch('a', 9)), 'x');
+    assert.deepEqual([first.asked, second.asked], [1, 3]);
+  });
+
+  it('takes "not there", and every other refusal, for an answer', async () => {
+    const next = place(() => Promise.resolve(Buffer.from('x')));
+    const absent = new FallbackSource([place(() => Promise.resolve(undefined)), next]);
+    assert.equal(await absent.fetch('a', 9), undefined);
+    const large = place(() => Promise.reject(new ClientError('LIMIT_EXCEEDED', 'SIZE', 'too long')));
+    await assert.rejects(new FallbackSource([large, next]).fetch('a', 9), { code: 'LIMIT_EXCEEDED' });
+    await assert.rejects(new FallbackSource([away(), away()]).fetch('a', 9), { code: 'UNREACHABLE' });
+    assert.equal(next.asked, 0);
   });
 });

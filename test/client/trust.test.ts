@@ -81,6 +81,11 @@ describe('client: trust configuration', () => {
   it('is written as it was read', () => {
     assert.deepEqual(parseTrust(encodeTrust(config)), config);
     assert.deepEqual(parseTrust(encodeTrust(emptyTrust)), emptyTrust);
+    const nested = parseTrust(
+      JSON.stringify({ tenants: [{ ...tenants[2], above: '/', origins: ['https://a.example:8443'] }] }),
+    );
+    assert.deepEqual(parseTrust(encodeTrust(nested)), nested);
+    assert.deepEqual([nested.tenants[0]?.above, nested.tenants[0]?.origins?.length], ['/', 1]);
     const [first] = config.tenants;
     assert.ok(first !== undefined);
     assert.equal(withoutTenant(config, first.tenant).tenants.length, 2);
@@ -107,6 +112,11 @@ describe('client: trust configuration', () => {
     ['a prefix with dots', JSON.stringify({ tenants: [{ ...one, prefixes: ['localhost/../x'] }] })],
     ['a tenant twice', JSON.stringify({ tenants: [one, { ...one, prefixes: [] }] })],
     ['a prefix twice', JSON.stringify({ tenants: [one, { ...one, tenant: 'b' }] })],
+    ['an origin with a path', JSON.stringify({ tenants: [{ ...one, origins: ['https://a.example/'] }] })],
+    ['an origin of another scheme', JSON.stringify({ tenants: [{ ...one, origins: ['ftp://a.example'] }] })],
+    ['origins that are no list', JSON.stringify({ tenants: [{ ...one, origins: 'https://a.example' }] })],
+    ['a tenant that is not above', JSON.stringify({ tenants: [{ ...one, tenant: 'a/b', above: 'a/bc' }] })],
+    ['a tenant above itself', JSON.stringify({ tenants: [{ ...one, above: '/' }] })],
     ['a tenant of no grammar', JSON.stringify({ tenants: [{ ...one, tenant: '../x' }] })],
   ] as const) {
     it(`refuses ${what}`, () => {

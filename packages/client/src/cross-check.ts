@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { limits, parseRepository, parseRoot, targetPath } from '@mandate/metadata';
 import { ClientError } from './error.ts';
 import { fetchAnchored, rootDigest, type Pin } from './pin.ts';
+import { reach } from './reach.ts';
 import type { Source } from './source.ts';
 import type { Verdict } from './verdict.ts';
 import type { Question } from './question.ts';
@@ -77,15 +78,20 @@ function agree(verdict: Verdict, theirs: TheirAnswer | undefined): boolean {
 }
 
 /**
- * Holds a verdict against tuf-js.
+ * Holds a verdict against tuf-js, asked of the tenant that vouches: anchors are followed by us alone.
  *
+ * @param now milliseconds since the epoch
  * @returns every outcome, a failure of tuf-js included: it agrees with a verdict that found metadata to be bad
  */
-export async function crossCheck(question: Question, verdict: Verdict): Promise<CrossCheck> {
-  const { pin, source } = question.tenant;
+export async function crossCheck(
+  question: Question,
+  verdict: Verdict,
+  now: number = Date.now(),
+): Promise<CrossCheck> {
   try {
-    const path = targetPath(parseRepository(question.repository), question.reference);
-    const theirs = await ask(path, pin, source);
+    const { last, repository } = await reach(question.tenant, question.repository, now);
+    const path = targetPath(parseRepository(repository), question.reference);
+    const theirs = await ask(path, last.updater.pin, last.updater.source);
     return { agrees: agree(verdict, theirs), ...(theirs === undefined ? {} : { theirs }) };
   } catch (error) {
     const judged = verdict.evidence !== undefined;

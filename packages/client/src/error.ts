@@ -7,6 +7,7 @@ export type ClientReason =
   | 'TIMEOUT' // no answer in time
   | 'STATUS' // an answer that is neither the file nor "not there"
   | 'REDIRECT' // a redirect that is not followed
+  | 'ADDRESS' // a place that an anchor names and the configuration does not allow
   | 'NOT_SERVED' // a file that must exist is not there
   | 'OFFLINE' // the network was ruled out and the store does not have it
   | 'CREDENTIALS' // the server wants other credentials

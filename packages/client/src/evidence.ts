@@ -75,11 +75,15 @@ export interface AncestorEvidence extends TenantEvidence {
   };
 }
 
-export interface Evidence extends TenantEvidence {
-  /** When the question was judged, ISO 8601, UTC. */
-  readonly checkedAt: string;
+/** A tenant with those above it. */
+export interface Ancestors extends TenantEvidence {
   /** From the tenant that is trusted first to the parent of the one that answers; absent where that is the same. */
   readonly ancestors?: readonly AncestorEvidence[];
+}
+
+export interface Evidence extends Ancestors {
+  /** When the question was judged, ISO 8601, UTC. */
+  readonly checkedAt: string;
   readonly statement?: Statement;
   /** Digests that were looked up as distrusted; empty where the tenant has no such role. */
   readonly distrustChecked: readonly string[];

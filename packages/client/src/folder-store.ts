@@ -206,6 +206,32 @@ export class FolderStore implements TrustStore {
     }
   }
 
+  /**
+   * Forgets a child that was met: its parent may anchor another tenant under that name. Only ever what a person decided.
+   *
+   * @returns the genesis that it was met with; undefined where it never was
+   * @throws ClientError UNREACHABLE/STORE, UNREACHABLE/BUSY.
+   */
+  async forgetChild(segment: string): Promise<Digest | undefined> {
+    const release = await this.#lock();
+    try {
+      const met = new Map(await this.met());
+      const genesis = met.get(segment)?.genesis;
+      if (!met.delete(segment)) return undefined;
+      await this.#replace(this.#childrenFile, Buffer.from(encodeChildren(met)));
+      return genesis;
+    } catch (cause) {
+      throw storeError('written', cause);
+    } finally {
+      await release();
+    }
+  }
+
+  /** Forgets everything that was verified of the tenant, floors and seen roots included. Only ever what a person decided. */
+  async clear(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
   /** Whether the folder holds a root. */
   async exists(): Promise<boolean> {
     return await stat(join(this.#folder, 'root.json')).then(

@@ -2,6 +2,7 @@
  * A repository behind HTTP. Bodies are limited while they stream in, after decompression; redirects are followed only
  * to origins that the configuration names, and credentials go to the repository's own origin alone.
  */
+import type { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientError } from './error.ts';
 import { acceptedEncodings, get } from './http-get.ts';
@@ -19,6 +20,8 @@ export interface HttpSourceOptions {
   /** How often a file is asked for again after no answer, or 502, 503 or 504. */
   readonly retries?: number | undefined;
   readonly userAgent?: string | undefined;
+  /** Makes the connections: one that connects to some addresses only, for example. */
+  readonly agent?: Agent | undefined;
 }
 
 const absent = new Set([403, 404, 410]);
@@ -86,7 +89,13 @@ export class HttpSource implements Source {
   ): Promise<Uint8Array | undefined> {
     let url = start;
     for (let hops = 0; ; hops += 1) {
-      const { status, location, body } = await get(url, this.#headers(url, bearer), maxBytes, signal);
+      const { status, location, body } = await get(
+        url,
+        this.#headers(url, bearer),
+        maxBytes,
+        signal,
+        this.#options.agent,
+      );
       if (status === 200) {
         if (body === undefined) throw tooLarge(name, maxBytes);
         return body;

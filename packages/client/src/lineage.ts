@@ -10,7 +10,13 @@ import {
   type TrustedMetadata,
 } from '@mandate/metadata';
 import type { FoundAnchor } from './children.ts';
-import { detachedLink, linksOf, type AncestorEvidence, type TenantEvidence } from './evidence.ts';
+import {
+  detachedLink,
+  linksOf,
+  type AncestorEvidence,
+  type Ancestors,
+  type TenantEvidence,
+} from './evidence.ts';
 import type { Updater } from './updater.ts';
 import type { View } from './view.ts';
 
@@ -136,4 +142,10 @@ export function ancestorEvidence(ancestor: Ancestor, now: number): AncestorEvide
       ...(found.detached === undefined ? {} : { detached: true }),
     },
   };
+}
+
+/** The tenants of a way, with no walk in the last. */
+export function lineageEvidence({ ancestors, last }: Lineage, now: number): Ancestors {
+  const above = ancestors.map((one) => ancestorEvidence(one, now));
+  return { ...evidenceOf(last, [], now), ...(above.length === 0 ? {} : { ancestors: above }) };
 }

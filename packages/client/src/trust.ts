@@ -26,6 +26,10 @@ export interface TrustedTenant {
   readonly pin: { readonly genesis: Digest } | { readonly rootFile: string };
   /** `host[:port][/path]`: names below are this tenant's. */
   readonly prefixes: readonly string[];
+  /** Origins besides its own, `https://host[:port]`, where the tenants below it may be whatever their address is. */
+  readonly origins?: readonly string[] | undefined;
+  /** A tenant above, trusted too, whose anchors must lead to the same tenant and the same answer. */
+  readonly above?: TenantPath | undefined;
 }
 
 export interface TrustConfig {
@@ -65,6 +69,8 @@ function parsePrefix(prefix: JsonValue): string {
   return [host.toLowerCase(), ...path].join('/');
 }
 
+const knownMembers = ['tenant', 'metadataUrl', 'genesis', 'rootFile', 'prefixes', 'origins', 'above'];
+
 function parsePin(entry: JsonObject, where: string): TrustedTenant['pin'] {
   const genesis = member(entry, 'genesis');
   if ((genesis === undefined) === (member(entry, 'rootFile') === undefined)) {
@@ -75,10 +81,37 @@ function parsePin(entry: JsonObject, where: string): TrustedTenant['pin'] {
     : { genesis: parseDigest(text(entry, 'genesis', where)) };
 }
 
+/** One spelling: `https://host[:port]`. @throws ClientError NO_TRUST_ROOT/CONFIGURATION. */
+export function parseOrigin(value: JsonValue): string {
+  const url = typeof value === 'string' ? URL.parse(value) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== value)
+    throw invalid(`${JSON.stringify(value)} is not an origin, https://host[:port]`);
+  return value;
+}
+
+function parseOrigins(entry: JsonObject, where: string): Pick<TrustedTenant, 'origins'> {
+  const list = member(entry, 'origins');
+  if (list === undefined) return {};
+  if (!Array.isArray(list)) throw invalid(`${where}: "origins" is a list`);
+  return { origins: (list as readonly JsonValue[]).map(parseOrigin) };
+}
+
+/** Whether `above` is somewhere above `tenant`; the registry tenant is above all others. */
+export function isAbove(above: TenantPath, tenant: TenantPath): boolean {
+  return above === '/' ? tenant !== '/' : tenant.startsWith(`${above}/`);
+}
+
+function parseAbove(entry: JsonObject, tenant: TenantPath): Pick<TrustedTenant, 'above'> {
+  if (member(entry, 'above') === undefined) return {};
+  const above = parseTenantPath(text(entry, 'above', tenant));
+  if (!isAbove(above, tenant)) throw invalid(`${tenant}: "above" is a tenant above it`);
+  return { above };
+}
+
 function parseTenant(entry: JsonValue): TrustedTenant {
   if (!isObject(entry)) throw invalid('a tenant is an object');
   const tenant = parseTenantPath(text(entry, 'tenant', 'a tenant'));
-  requireMembers(entry, ['tenant', 'metadataUrl', 'genesis', 'rootFile', 'prefixes'], tenant);
+  requireMembers(entry, knownMembers, tenant);
   const metadataUrl = text(entry, 'metadataUrl', tenant);
   if (!/^https?:$/.test(URL.parse(metadataUrl)?.protocol ?? '')) {
     throw invalid(`${tenant}: "metadataUrl" is an http or https URL`);
@@ -90,6 +123,8 @@ function parseTenant(entry: JsonValue): TrustedTenant {
     metadataUrl,
     pin: parsePin(entry, tenant),
     prefixes: (prefixes as readonly JsonValue[]).map(parsePrefix),
+    ...parseOrigins(entry, tenant),
+    ...parseAbove(entry, tenant),
   };
 }
 
@@ -125,12 +160,7 @@ function requireDistinct(config: TrustConfig): TrustConfig {
 
 /** The file that `parseTrust` reads. */
 export function encodeTrust({ tenants }: TrustConfig): string {
-  const list = tenants.map(({ tenant, metadataUrl, pin, prefixes }) => ({
-    tenant,
-    metadataUrl,
-    ...pin,
-    prefixes,
-  }));
+  const list = tenants.map(({ pin, ...rest }) => ({ ...rest, ...pin }));
   return `${JSON.stringify({ tenants: list }, null, 2)}\n`;
 }
 

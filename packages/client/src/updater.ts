@@ -94,6 +94,10 @@ export class Updater {
     return this.#options.source;
   }
 
+  get store(): TrustStore {
+    return this.#options.store;
+  }
+
   /** Refreshes begun so far. */
   get flights(): number {
     return this.#flights;

@@ -13,6 +13,8 @@ export type JudgementReason =
   | 'SUSPENDED' // the parent suspended the tenant that the name belongs to
   | 'REMOVED' // the parent ended the tenant that the name belongs to
   | 'CHILD' // the name is a child tenant's own, and names no repository in it
+  | 'NO_ANCHOR' // a tenant above that must agree does not anchor this one
+  | 'OTHER_ANSWER' // a tenant above that must agree gives another answer
   | 'ROOT_FROM' // the policy asks for a pinned root, and this one was found through an anchor
   | 'LISTED' // the tenant distrusts the digest
   | 'AGE' // the newest timestamp is older than the policy allows
@@ -50,7 +52,8 @@ const hints: Record<FailureCode, string> = {
   STALE: 'check this clock, and that the repository still issues timestamps',
   ROLLBACK: 'somebody offers an older state; use another mirror and tell the owners',
   DISTRUSTED: 'do not use it: the tenant withdrew this digest',
-  ROOT_REPLACED: 'compare the genesis with the owners by another way before you trust the new root',
+  ROOT_REPLACED:
+    'compare the genesis with the owners by another way; only then: mandate trust forget <tenant>',
   NO_TRUST_ROOT: 'pin the tenant: mandate trust add',
   NOT_AGREED: 'see which of the roots that the policy asks for does not agree',
   UNREACHABLE: 'check the network and the metadata URL, then try again',

@@ -2,13 +2,11 @@
  * An undici agent that connects only to the classes of addresses it was made for. The check is made on the addresses
  * that are about to be connected to, so a name that resolves differently the second time gains nothing.
  */
-import { lookup as systemLookup } from 'node:dns';
-import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP } from 'node:net';
 import { Agent, buildConnector } from 'undici';
 import { addressClass } from './address.ts';
 import type { AddressClass } from './address.ts';
-import { OciError } from './error.ts';
+import { guardedLookup, refusal } from './guarded-lookup.ts';
 import { maxHeaderBytes } from './limits.ts';
 
 export interface GuardedAgentOptions {
@@ -53,32 +51,4 @@ export function guardedAgent(options: GuardedAgentOptions): Agent {
       });
     },
   });
-}
-
-type LookupCallback = (error: Error | null, address: string | LookupAddress[], family?: number) => void;
-
-function guardedLookup(
-  allowed: ReadonlySet<AddressClass> | undefined,
-): (hostname: string, options: LookupOptions, callback: LookupCallback) => void {
-  return (hostname, options, callback) => {
-    systemLookup(hostname, { ...options, all: true }, (error, found) => {
-      if (error !== null) {
-        callback(error, []);
-        return;
-      }
-      const usable =
-        allowed === undefined ? found : found.filter(({ address }) => allowed.has(addressClass(address)));
-      const [first] = usable;
-      if (first === undefined) callback(refusal(hostname), []);
-      else if (options.all === true) callback(null, usable);
-      else callback(null, first.address, first.family);
-    });
-  };
-}
-
-function refusal(host: string): OciError {
-  return new OciError(
-    'REDIRECT_REFUSED',
-    `${host} is an internal address that this connection may not go to`,
-  );
 }

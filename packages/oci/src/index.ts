@@ -11,6 +11,7 @@ export { OciError } from './error.ts';
 export type { OciErrorCode } from './error.ts';
 export { guardedAgent } from './guarded-agent.ts';
 export type { GuardedAgentOptions } from './guarded-agent.ts';
+export { guardedHttpsAgent } from './guarded-https.ts';
 export { defaultLimits } from './limits.ts';
 export type { RegistryLimits } from './limits.ts';
 export { checkManifest, manifestChildren } from './manifest.ts';
