@@ -162,7 +162,7 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     summary: 'Reserve a tenant and get the online keys that its root must name',
     request: createTenantRequestSchema,
     responses: { 200: tenantSchema, 201: tenantSchema },
-    refusals: ['MALFORMED', 'FORBIDDEN', 'CONFLICT', 'TOO_LARGE'],
+    refusals: ['MALFORMED', 'FORBIDDEN', 'CONFLICT', 'LIMIT_EXCEEDED', 'TOO_LARGE'],
   },
   listTenants: {
     method: 'GET',

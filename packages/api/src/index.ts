@@ -2,6 +2,7 @@
 export * from './audit.ts';
 export * from './checkpoint.ts';
 export * from './code.ts';
+export * from './discovery.ts';
 export * from './endpoint.ts';
 export * from './feed.ts';
 export * from './grant.ts';

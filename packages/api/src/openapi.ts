@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document of the API, generated from the endpoint table. */
 import { z } from 'zod';
 import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionListSchema } from './audit.ts';
+import { discoveryPath, discoverySchema } from './discovery.ts';
 import { endpoints, type Endpoint } from './endpoint.ts';
 import { feedEventSchema, feedPageSchema } from './feed.ts';
 import { createManagedKeyRequestSchema, managedKeyListSchema, managedKeySchema } from './managed-key.ts';
@@ -35,6 +36,7 @@ type JsonDocument = Readonly<Record<string, unknown>>;
 
 const names = new Map<z.ZodType, string>([
   [problemSchema, 'Problem'],
+  [discoverySchema, 'Discovery'],
   [createTenantRequestSchema, 'CreateTenantRequest'],
   [tenantSchema, 'Tenant'],
   [tenantStateSchema, 'TenantState'],
@@ -121,7 +123,16 @@ function operation(operationId: string, endpoint: Endpoint): JsonDocument {
 
 /** @param version the service's own version */
 export function openApiDocument(version: string): JsonDocument {
-  const paths: Record<string, Record<string, JsonDocument>> = {};
+  const paths: Record<string, Record<string, JsonDocument>> = {
+    [discoveryPath]: {
+      get: {
+        operationId: 'discover',
+        summary: 'What this deployment can do, for anyone; a hint, never trust',
+        security: [],
+        responses: { 200: { description: 'Done', ...content('application/json', discoverySchema) } },
+      },
+    },
+  };
   for (const [operationId, endpoint] of Object.entries(endpoints)) {
     (paths[endpoint.path] ??= {})[endpoint.method.toLowerCase()] = operation(operationId, endpoint);
   }

@@ -23,6 +23,8 @@ export interface CreateTenantRequest {
   readonly path: string;
   /** `public` unless it says otherwise. Below a private tenant everything is private. */
   readonly visibility?: Visibility;
+  /** An operator's word that the tenant above it is hosted elsewhere, or comes later. */
+  readonly withoutParent?: boolean;
 }
 
 export interface SetVisibilityRequest {
@@ -72,6 +74,7 @@ const onlineKeysSchema = z.object({ snapshot: onlineKeySchema, timestamp: online
 export const createTenantRequestSchema: z.ZodType<CreateTenantRequest> = z.strictObject({
   path: z.string().min(1).max(512),
   visibility: z.enum(visibilities).exactOptional(),
+  withoutParent: z.boolean().exactOptional(),
 });
 
 export const setVisibilityRequestSchema: z.ZodType<SetVisibilityRequest> = z.strictObject({

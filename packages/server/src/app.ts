@@ -3,6 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { Router } from '@koa/router';
 import {
   apiLimits,
+  discoveryOf,
+  discoveryPath,
+  discoverySeconds,
   endpoints,
   openApiDocument,
   problemMediaType,
@@ -35,6 +38,10 @@ export interface AppOptions {
   readonly version: string;
   /** A request that may have changed something was answered. */
   readonly onWrite: () => void;
+  /** Path that the service is reached below; empty for none. */
+  readonly basePath: string;
+  /** Whether anyone may read a registry tenant here. */
+  readonly hasRegistry: () => Promise<boolean>;
 }
 
 interface State {
@@ -132,6 +139,10 @@ export function createApp(options: AppOptions): Koa {
     const { operator } = await admit(context);
     if (operator)
       context.body = { status: 'ready', failingKeys: failing.length, failing: failing.map(described) };
+  });
+  router.get(discoveryPath, async (context) => {
+    context.body = discoveryOf(options.basePath, await options.hasRegistry());
+    context.set('Cache-Control', `public, max-age=${discoverySeconds}`);
   });
   router.get('/metrics', async (plain) => {
     const context = plain as unknown as AppContext;

@@ -40,6 +40,7 @@ import {
   type SubmissionRules,
 } from './submission.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
+import { requireMayCreate, requireParent } from './tenant-place.ts';
 import { tenantStateOf } from './tenant-state.ts';
 import { createWebhookHandlers, type WebhookHandlerContext } from './webhook-handler.ts';
 import { createToken, hasGrant, mayRead, type Caller } from './token.ts';
@@ -105,7 +106,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
   return {
     ...createAuditHandlers({ database, readable }),
     ...createManagedKeyHandlers({ database, keys: context.keys, readable, now: context.now }),
-    ...createProposalHandlers({ database, book: context.book, view: context.view, readable }),
+    ...createProposalHandlers({ database, registry, book: context.book, view: context.view, readable }),
     ...createFeedHandlers({ ...context, readable }),
     ...createWebhookHandlers({ ...context, readable }),
     ...createAccessHandlers({
@@ -121,15 +122,10 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
     async createTenant({ caller, message }) {
       const request = await readJson(message, createTenantRequestSchema, apiLimits.bodyBytes);
       const path = parseTenantPath(request.path);
+      requireMayCreate(caller, path);
+      await requireParent(database, caller, path, request.withoutParent ?? false);
       const slug = tenantSlug(path);
       const ancestors = ancestorsOf(slug);
-      const [parent] = ancestors;
-      // Decided by the grants alone: whether the name is taken, or the parent there, is not looked up before.
-      if (!caller.operator && (parent === undefined || !hasGrant(caller, { slug: parent }, 'owner')))
-        throw new ServerError(
-          'FORBIDDEN',
-          'only an operator, or an owner of the tenant above, creates a tenant',
-        );
       const visibility = request.visibility ?? 'public';
       if ((await findTenant(database, slug)) === undefined) {
         const keys = await createOnlineKeys(slug, context.keys, []);

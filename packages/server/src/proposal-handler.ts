@@ -12,6 +12,7 @@ import {
   type ProposalProgress,
   type ProposalState,
 } from '@mandate/api';
+import { ownsChildOf, requireOwnAnchor } from './anchor-proposal.ts';
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
 import type { ApiHandler } from './handler.ts';
@@ -20,11 +21,12 @@ import type { ProposalBook } from './proposal-book.ts';
 import type { ProposalView } from './proposal-view.ts';
 import type { Database } from './sql/connection.ts';
 import { readProposals } from './sql/proposal.ts';
-import type { OpenTenant } from './tenant-registry.ts';
+import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
 import { hasGrant, type Caller } from './token.ts';
 
 export interface ProposalHandlerContext {
   readonly database: Database;
+  readonly registry: TenantRegistry;
   readonly book: ProposalBook;
   readonly view: ProposalView;
   /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
@@ -70,7 +72,7 @@ function filterOf(message: IncomingMessage): {
 export function createProposalHandlers(
   context: ProposalHandlerContext,
 ): Readonly<Record<ProposalOperation, ApiHandler>> {
-  const { database, book, view, readable } = context;
+  const { database, registry, book, view, readable } = context;
 
   async function progressOf(open: OpenTenant, number: number): Promise<ProposalProgress> {
     const progress = await view.progress(open, number);
@@ -80,9 +82,13 @@ export function createProposalHandlers(
 
   return {
     async propose({ caller, parameters, message }) {
-      const open = await readable(caller, parameters['slug']);
-      requireWriter(caller, open);
+      const slug = parameters['slug'] ?? '';
+      const child = ownsChildOf(caller, slug) ? await registry.find(slug) : undefined;
+      const open = child ?? (await readable(caller, slug));
+      const isChildOnly = child !== undefined && !hasGrant(caller, open.tenant, 'publisher');
+      if (!isChildOnly) requireWriter(caller, open);
       const request = await readJson(message, createProposalRequestSchema, apiLimits.publicationBytes);
+      if (isChildOnly) await requireOwnAnchor(database, caller, open.tenant, request);
       const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant, 'owner') };
       const { number, fresh } = await book.propose(open, actor, request);
       return { status: fresh ? 201 : 200, body: await progressOf(open, number) };

@@ -306,6 +306,8 @@ async function run(
     metrics,
     log,
     version: serverVersion,
+    basePath: new URL(config.publicUrl ?? 'http://localhost').pathname.replace(/\/+$/, ''),
+    hasRegistry: async () => (await store.live('~')) !== undefined,
     checkReady: async () => {
       if (stopping) throw new ServerError('UNAVAILABLE', 'the service is stopping');
       await database.query({ text: 'SELECT 1' });

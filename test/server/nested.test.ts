@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { discoverySchema, type Problem, type ProposalProgress, type Tenant } from '@mandate/api';
+import {
+  anchorPath,
+  anchorTarget,
+  limits,
+  sha256Of,
+  wireText,
+  withoutTargets,
+  withTargets,
+  type Anchor,
+  type JsonObject,
+} from '@mandate/metadata';
+import type { Owner } from './owner.ts';
+import { publication, signed } from './owner.ts';
+import { Client, describeService } from './service.ts';
+
+function anchorOf(owner: Owner, change: Partial<Anchor> = {}): Anchor {
+  const bytes = Buffer.from(owner.rootText);
+  return {
+    genesis: owner.genesis,
+    rootVersion: 1,
+    rootDigest: sha256Of(bytes),
+    rootLength: bytes.length,
+    metadataUrls: ['https://mandate.example/tuf/child/metadata'],
+    status: 'active',
+    ...change,
+  };
+}
+
+describeService('tenants below tenants', (current) => {
+  let registry: Awaited<ReturnType<Client['tenant']>>;
+  let child: Awaited<ReturnType<Client['tenant']>>;
+  let other: Awaited<ReturnType<Client['tenant']>>;
+  let childOwner: Client;
+
+  before(async () => {
+    const { operator } = current();
+    registry = await operator.tenant('/', ['distrust', 'tenants', 'reserved']);
+    child = await operator.tenant('acme', ['tenants', 'reserved']);
+    other = await operator.tenant('other', ['tenants', 'reserved']);
+    childOwner = await operator.with([{ tenant: 'acme', level: 'owner' }]);
+  });
+
+  const create = (client: Client, path: string, withoutParent?: boolean) =>
+    client.call<Tenant & Problem>('POST', '/v1/tenants', {
+      path,
+      ...(withoutParent === undefined ? {} : { withoutParent }),
+    });
+  const codeOf = async (
+    answer: Promise<{ status: number; body: { code?: string } }>,
+  ): Promise<string | number> => {
+    const { status, body } = await answer;
+    return body?.code ?? status;
+  };
+
+  it('are created by an operator, or by an owner of the one above', async () => {
+    const { operator } = current();
+    assert.equal(await codeOf(create(childOwner, 'acme/labs')), 201);
+    assert.equal(await codeOf(create(childOwner, 'acme/labs')), 200);
+    for (const path of ['mine', 'other/labs', 'nowhere/labs', '/', 'acme/labs/deeper']) {
+      const asked =
+        path === 'acme/labs/deeper' ? childOwner.with([{ tenant: 'acme', level: 'publisher' }]) : childOwner;
+      assert.equal(await codeOf(create(await asked, path)), 'FORBIDDEN', path);
+    }
+    assert.equal(await codeOf(create(operator, 'nowhere/labs')), 'CONFLICT');
+    assert.equal(await codeOf(create(childOwner, 'acme/more', true)), 'FORBIDDEN');
+    assert.equal(await codeOf(create(operator, 'nowhere/labs', true)), 201);
+    const deep = (count: number): string => Array.from({ length: count }, () => 'x').join('/');
+    assert.equal(await codeOf(create(operator, deep(limits.tenantDepth - 1), true)), 201);
+    assert.equal(await codeOf(create(operator, deep(limits.tenantDepth), true)), 'LIMIT_EXCEEDED');
+  });
+
+  const live = (): JsonObject => registry.owner.content.get('tenants') as JsonObject;
+  const next = (segment: string, anchor: Anchor): JsonObject =>
+    registry.owner.nextOf(live(), new Map([[anchorPath(segment), anchorTarget(anchor)]]));
+  const propose = (client: Client, content: JsonObject, more: object = {}) =>
+    client.call<ProposalProgress & Problem>('POST', '/v1/tenants/~/proposals', {
+      files: [{ role: 'tenants', signed: wireText(content) }],
+      ...more,
+    });
+  const root = () => ({
+    path: anchorPath('acme'),
+    content: Buffer.from(child.owner.rootText).toString('base64'),
+  });
+
+  it('are proposed to the one above by their owners, who may do nothing else there', async () => {
+    const good = next('acme', anchorOf(child.owner));
+    const stranger = await current().operator.with([{ tenant: 'acme', level: 'publisher' }]);
+    assert.equal(await codeOf(propose(stranger, good)), 'NOT_FOUND');
+    const elsewhere = childOwner.call<Problem>('POST', '/v1/tenants/other/proposals', {
+      files: [{ role: 'tenants', signed: wireText(good) }],
+    });
+    assert.equal(await codeOf(elsewhere), 'NOT_FOUND');
+    const refused: [string, JsonObject, object?][] = [
+      ['the anchor of somebody else', next('other', anchorOf(other.owner))],
+      ['another genesis', next('acme', anchorOf(child.owner, { genesis: other.owner.genesis }))],
+      ['nothing', registry.owner.nextOf(live(), new Map())],
+      [
+        'two anchors',
+        withTargets(good, new Map([[anchorPath('more'), anchorTarget(anchorOf(other.owner))]])),
+      ],
+      ['a member', { ...good, 'x-more': 1 }],
+      [
+        'a sooner expiry',
+        { ...good, expires: new Date(Date.now() + 60_000).toISOString().replace(/\.\d+/, '') },
+      ],
+      ['another role', good, { files: [{ role: 'distrust', signed: wireText(good) }] }],
+      ['two files', good, { files: [1, 2].map(() => ({ role: 'tenants', signed: wireText(good) })) }],
+      ['other target files', good, { targets: [{ ...root(), path: anchorPath('other') }] }],
+    ];
+    for (const [what, content, more] of refused)
+      assert.equal(await codeOf(propose(childOwner, content, more)), 'FORBIDDEN', what);
+    const made = await propose(childOwner, good, { targets: [root()] });
+    assert.equal(made.status, 201, JSON.stringify(made.body));
+    // It is not theirs to look at: the parent stays as closed as before.
+    for (const path of ['', '/proposals', '/proposals/1'])
+      assert.equal(await codeOf(childOwner.call('GET', `/v1/tenants/~${path}`)), 'NOT_FOUND', path);
+    const signatures = await registry.owner.sign('tenants', good);
+    const { operator } = current();
+    const answer = await operator.publish('~', {
+      ...publication({ tenants: signatures }),
+      targets: [root()],
+    });
+    assert.equal(answer.status, 201, JSON.stringify(answer.body));
+    registry.owner.content.set('tenants', good);
+    // A stock client finds the root of the child as a target.
+    const sha256 = sha256Of(Buffer.from(child.owner.rootText)).slice(7);
+    const stored = await fetch(`${current().server.url}/tuf/~/targets/~tenants/${sha256}.acme`);
+    assert.equal(await stored.text(), child.owner.rootText);
+  });
+
+  it('lose their anchor by nobody, and change theirs by proposal', async () => {
+    const gone = withoutTargets(registry.owner.nextOf(live(), new Map()), new Set([anchorPath('acme')]));
+    assert.equal(await codeOf(propose(childOwner, gone)), 'FORBIDDEN');
+    const moved = next('acme', anchorOf(child.owner, { metadataUrls: ['https://acme.example/metadata'] }));
+    assert.equal(await codeOf(propose(childOwner, moved)), 201);
+    const { operator } = current();
+    const files = { tenants: await signed(gone, [registry.owner.signerFor('tenants')]) };
+    assert.equal(await codeOf(operator.publish('~', publication(files))), 'MALFORMED');
+  });
+
+  it('are pointed to by a document for anyone, which names no tenant', async () => {
+    const { url } = current().server;
+    const response = await fetch(`${url}/.well-known/mandate`);
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('cache-control'), 'public, max-age=300');
+    const text = await response.text();
+    assert.doesNotMatch(text, /acme|other|sha256/);
+    const known = discoverySchema.parse(JSON.parse(text));
+    assert.equal(known.registry?.metadata, '/tuf/~/metadata/');
+    assert.ok(known.capabilities.includes('nested-tenants'));
+    const folder = known.tenants.metadata.replace('{tenant}', 'acme');
+    assert.equal((await fetch(new URL(`${folder}timestamp.json`, url))).status, 200);
+    assert.equal((await fetch(new URL(known.tenants.root.replace('{tenant}', '~'), url))).status, 200);
+  });
+});
