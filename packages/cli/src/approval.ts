@@ -1,5 +1,6 @@
 /** The difference as a person reads it before signing. */
 import type { KeyId, KeySet, PublicKey, TargetFile } from '@mandate/metadata';
+import { anchorLine } from './anchor-text.ts';
 import type { Context } from './context.ts';
 import { CliError } from './error.ts';
 import { formatExpiry } from './duration.ts';
@@ -37,7 +38,10 @@ function described(target: TargetFile | undefined): string {
   return plain(`sha256:${target?.hashes.sha256 ?? '?'}, ${target?.length ?? '?'} bytes${type}${said}`);
 }
 
-function artifactLine({ path, change, role, roleBefore, before, after }: ArtifactDifference): string {
+function artifactLine(difference: ArtifactDifference): string {
+  const anchor = anchorLine(difference);
+  if (anchor !== undefined) return plain(anchor);
+  const { path, change, role, roleBefore, before, after } = difference;
   const target = {
     added: described(after),
     removed: described(before),

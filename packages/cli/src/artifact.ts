@@ -15,7 +15,7 @@ import type { ImageReference, RegistryClient } from '@mandate/oci';
 import { parseReference } from '@mandate/oci/reference';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
-import { loadTrust, tenantOfName, trustedTenant } from './trust.ts';
+import { loadTrust, reachableTenant, tenantOfName, trustedTenant } from './trust.ts';
 
 /** A name inside a tenant. */
 export interface ArtifactName {
@@ -40,6 +40,18 @@ export interface Content {
 export interface NameOptions {
   readonly tenant?: string;
   readonly name?: string;
+  /** A tenant that is not trusted itself may be named where one above it is. */
+  readonly throughAnchors?: boolean;
+}
+
+/** The tenant that was named, and what its names begin with in the tenant that is trusted. */
+async function tenantNamed(
+  context: Context,
+  name: string,
+  { throughAnchors }: NameOptions,
+): Promise<{ readonly trusted: TrustedTenant; readonly path: string }> {
+  if (throughAnchors === true) return reachableTenant(context, name);
+  return { trusted: await trustedTenant(context, name), path: '' };
 }
 
 /**
@@ -53,9 +65,9 @@ export async function parseArtifact(
   text: string,
   options: NameOptions,
 ): Promise<ArtifactName> {
-  if (options.name !== undefined) return namedArtifact(context, text, options.name, options.tenant);
+  if (options.name !== undefined) return namedArtifact(context, text, options.name, options);
   const image = parseReference(text);
-  const place = await placeOfImage(context, image, options.tenant);
+  const place = await placeOfImage(context, image, options);
   const tag = image.tag ?? (image.digest === undefined ? 'latest' : undefined);
   return { ...place, tag, digest: image.digest, image, file: undefined };
 }
@@ -63,19 +75,20 @@ export async function parseArtifact(
 async function placeOfImage(
   context: Context,
   image: ImageReference,
-  tenant: string | undefined,
+  options: NameOptions,
 ): Promise<Pick<ArtifactName, 'trusted' | 'repository'>> {
   const full = `${image.registry}/${image.repository}`;
-  const trusted = tenant === undefined ? undefined : await trustedTenant(context, tenant);
-  const config = trusted === undefined ? await loadTrust(context) : { tenants: [trusted] };
+  const { tenant } = options;
+  const named = tenant === undefined ? undefined : await tenantNamed(context, tenant, options);
+  const config = named === undefined ? await loadTrust(context) : { tenants: [named.trusted] };
   const mapped = tenantOfName(config, full);
   if (mapped !== undefined) return { trusted: mapped.tenant, repository: mapped.repository };
-  if (trusted !== undefined) {
+  if (named !== undefined && tenant !== undefined) {
     // The usual place: the tenant's path begins the repository's.
-    const inside = image.repository.startsWith(`${trusted.tenant}/`)
-      ? image.repository.slice(trusted.tenant.length + 1)
+    const inside = image.repository.startsWith(`${tenant}/`)
+      ? image.repository.slice(tenant.length + 1)
       : image.repository;
-    return { trusted, repository: parseRepository(inside) };
+    return { trusted: named.trusted, repository: joined(named.path, parseRepository(inside)) };
   }
   const prefix = full.slice(0, full.lastIndexOf('/'));
   throw new CliError('NO_TENANT', `no trusted tenant has the image name ${full}`, {
@@ -83,15 +96,20 @@ async function placeOfImage(
   });
 }
 
+function joined(path: string, repository: Repository): Repository {
+  return path === '' ? repository : parseRepository(`${path}/${repository}`);
+}
+
 async function namedArtifact(
   context: Context,
   text: string,
   name: string,
-  tenant: string | undefined,
+  options: NameOptions,
 ): Promise<ArtifactName> {
+  const { tenant } = options;
   if (tenant === undefined)
     throw usage('--name names something inside a tenant', 'say which: --tenant <tenant>');
-  const trusted = await trustedTenant(context, tenant);
+  const { trusted, path } = await tenantNamed(context, tenant, options);
   const { repository, reference } = parseName(name);
   const given = isDigest(text) ? parseDigest(text) : undefined;
   const named = reference !== undefined && isDigest(reference) ? reference : undefined;
@@ -99,7 +117,7 @@ async function namedArtifact(
     throw usage(`the digest ${given} and the name ${name} contradict each other`);
   return {
     trusted,
-    repository,
+    repository: joined(path, repository),
     tag: named === undefined ? reference : undefined,
     digest: given ?? named,
     image: undefined,

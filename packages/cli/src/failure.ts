@@ -25,7 +25,7 @@ const nextByVerdict = {
     'the service offers less than was seen before; do not go on before its operator has explained why',
   DISTRUSTED: 'the publisher has withdrawn it; do not use it',
   ROOT_REPLACED:
-    'ask the owner through another channel which root is right; mandate trust remove and add accept it',
+    'ask the owner through another channel which root is right; mandate trust forget <tenant> accepts a new one',
   NO_TRUST_ROOT: 'say whom to trust: mandate trust add <tenant> --url <url> --genesis <digest>',
   NOT_AGREED: 'other roots that the policy asks do not say the same',
   UNREACHABLE: 'check that the service runs and that the URL is right: mandate trust list',

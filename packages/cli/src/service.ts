@@ -20,6 +20,7 @@ import {
   type AuditPage,
   type CheckpointList,
   type CreateGrantRequest,
+  type CreateTenantRequest,
   type CreateProposalRequest,
   type ManagedKey,
   type OnlineKeys,
@@ -84,10 +85,8 @@ export class Service {
     return this.#call('GET', '/v1/tokens/self', tokenSchema);
   }
 
-  /** @param visibility undefined: as the service has it, public */
-  createTenant(path: TenantPath, visibility?: Visibility): Promise<Tenant> {
-    const request = { path, ...(visibility === undefined ? {} : { visibility }) };
-    return this.#call('POST', '/v1/tenants', tenantSchema, request);
+  createTenant(path: TenantPath, more: Omit<CreateTenantRequest, 'path'> = {}): Promise<Tenant> {
+    return this.#call('POST', '/v1/tenants', tenantSchema, { path, ...more });
   }
 
   setVisibility(tenant: TenantPath, visibility: Visibility): Promise<Tenant> {

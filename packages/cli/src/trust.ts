@@ -10,6 +10,7 @@ import {
   encodeTrust,
   FolderStore,
   HttpSource,
+  isAbove,
   parseTrust,
   resolveName,
   Updater,
@@ -18,8 +19,17 @@ import {
   type TrustConfig,
   type TrustedTenant,
 } from '@mandate/client';
-import { hexOf, parseRoot, parseTenantPath, sha256Of, tenantSlug, type TenantPath } from '@mandate/metadata';
+import {
+  hexOf,
+  parseRoot,
+  parseTenantPath,
+  sha256Of,
+  tenantSlug,
+  type Digest,
+  type TenantPath,
+} from '@mandate/metadata';
 import { parseReference } from '@mandate/oci/reference';
+import { openChildOf } from './child-source.ts';
 import { changeConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
@@ -69,6 +79,30 @@ export function findTenant({ tenants }: TrustConfig, name: TenantPath): TrustedT
   return tenants.find(({ tenant }) => tenant === name);
 }
 
+/** Where a tenant is reached from: itself where it is trusted, else the nearest tenant above it that is. */
+export interface Reachable {
+  readonly trusted: TrustedTenant;
+  /** The path from there; empty for the trusted tenant itself. */
+  readonly path: string;
+}
+
+function reachableIn({ tenants }: TrustConfig, name: TenantPath): Reachable | undefined {
+  const [nearest] = tenants
+    .filter(({ tenant }) => tenant === name || isAbove(tenant, name))
+    .sort((a, b) => b.tenant.length - a.tenant.length || Number(a.tenant === '/') - Number(b.tenant === '/'));
+  if (nearest === undefined) return undefined;
+  const { tenant } = nearest;
+  const path = tenant === name ? '' : tenant === '/' ? name : name.slice(tenant.length + 1);
+  return { trusted: nearest, path };
+}
+
+/** @throws CliError NO_TENANT where neither the tenant is trusted nor one above it */
+export async function reachableTenant(context: Context, name: string): Promise<Reachable> {
+  const tenant = parseTenantPath(name);
+  const found = reachableIn(await loadTrust(context), tenant);
+  return found ?? { trusted: await trustedTenant(context, tenant), path: '' };
+}
+
 /** @throws CliError NO_TENANT */
 export async function trustedTenant(context: Context, name: string): Promise<TrustedTenant> {
   const tenant = parseTenantPath(name);
@@ -111,16 +145,33 @@ export function parsePrefix(prefix: string): string {
  */
 export async function openTenant(
   context: Context,
-  { tenant, metadataUrl, pin }: TrustedTenant,
+  trusted: TrustedTenant,
   carried?: Source,
 ): Promise<TenantSource> {
+  const { tenant, metadataUrl, pin } = trusted;
   const source = carried ?? (await sourceOf(context, metadataUrl));
   const resolved =
     'genesis' in pin ? pin : { root: await readPinnedRoot(join(context.configFolder, pin.rootFile)) };
-  const identity = 'genesis' in resolved ? resolved.genesis : sha256Of(resolved.root);
-  const folder = `${tenantSlug(tenant)}-${hexOf(identity).slice(0, 16)}`;
-  const store = new FolderStore(join(context.configFolder, 'verified', folder));
-  return { source, store, updater: new Updater({ source, store, pin: resolved }) };
+  const store = storeOf(context, identityOf(resolved));
+  const openChild = openChildOf(context, trusted);
+  return { source, store, updater: new Updater({ source, store, pin: resolved, tenant, openChild }) };
+}
+
+/** What a pin identifies the tenant by: the genesis, also of a root file; its own digest for one outside our profile. */
+function identityOf(pin: { readonly genesis: Digest } | { readonly root: Uint8Array }): Digest {
+  return 'genesis' in pin ? pin.genesis : (parseRoot(pin.root).genesis ?? sha256Of(pin.root));
+}
+
+/** The identity that the tenant is pinned by. @throws CliError CONFIGURATION; MetadataError */
+export async function pinnedIdentity({ configFolder }: Context, { pin }: TrustedTenant): Promise<Digest> {
+  return 'genesis' in pin
+    ? pin.genesis
+    : identityOf({ root: await readPinnedRoot(join(configFolder, pin.rootFile)) });
+}
+
+/** What was verified of a tenant before: by its identity, so that a pin and an anchor of one tenant share it. */
+export function storeOf({ configFolder }: Context, identity: Digest): FolderStore {
+  return new FolderStore(join(configFolder, 'verified', hexOf(identity)));
 }
 
 /** With the login for the service, where there is one: a private tenant is read with it. */

@@ -1,18 +1,19 @@
 import type { Command } from 'commander';
-import { isManaged, targetPath, type KeyId, type TargetFile } from '@mandate/metadata';
+import { isManaged, parseRepository, targetPath, type KeyId, type TargetFile } from '@mandate/metadata';
 import { formatArtifact, parseArtifact, type ArtifactName } from '../artifact.ts';
 import { topLinks, walkTo, type ChainLink } from '../chain.ts';
 import type { Context } from '../context.ts';
 import { formatDuration, formatExpiry } from '../duration.ts';
 import { usage } from '../error.ts';
 import { keyText, type Names } from '../key-id.ts';
+import { chainLines, chainOf } from '../lineage-text.ts';
 import { addRegistryOptions, type RegistryOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
+import { reachTenant, type ReachedTenant } from '../reach-tenant.ts';
 import { keyringOf } from '../signer/session.ts';
 import { verifiedBase, type VerifiedBase } from '../signer/verified-base.ts';
 import { paint } from '../terminal.ts';
-import { openTenant } from '../trust.ts';
 
 interface Options extends RegistryOptions {
   readonly tenant?: string;
@@ -37,12 +38,17 @@ export function register(program: Command, action: ActionWrapper): void {
 async function inspect(context: Context, what: string | undefined, options: Options): Promise<Outcome> {
   if (what === undefined && options.name === undefined)
     throw usage('what is to be shown?', 'give an image reference, or --tenant and --name');
-  const name = await parseArtifact(context, what ?? '', options);
+  const name = await parseArtifact(context, what ?? '', { ...options, throughAnchors: true });
   const reference = name.digest ?? name.tag;
   if (reference === undefined) throw usage('a tag or a digest is needed');
-  const path = targetPath(name.repository, reference);
-  const base = await context.terminal.progress(`verifying ${name.trusted.tenant}`, async () =>
-    verifiedBase(await openTenant(context, name.trusted), context.now()),
+  const reached = await context.terminal.progress(`verifying ${name.trusted.tenant}`, () =>
+    reachTenant(context, name.trusted, name.repository),
+  );
+  const { tenant, inside, chain } = reached;
+  if (inside === '') throw usage(`${tenant} is a tenant of its own; name a repository in it`);
+  const path = targetPath(parseRepository(inside), reference);
+  const base = await context.terminal.progress(`verifying ${tenant}`, () =>
+    verifiedBase(reached, context.now()),
   );
   const { links, last } = await walkTo(base, path);
   const target = last.targets.get(path);
@@ -50,9 +56,18 @@ async function inspect(context: Context, what: string | undefined, options: Opti
   const top = topLinks(base);
   return {
     ok: target !== undefined,
-    text: text(name, base, [...top, ...links], target, names, context.now()),
+    text: text(
+      { ...name, repository: parseRepository(inside) },
+      reached,
+      base,
+      [...top, ...links],
+      target,
+      names,
+      context.now(),
+    ),
     json: {
-      tenant: name.trusted.tenant,
+      tenant,
+      chain: chainOf(chain),
       genesis: base.genesis,
       path,
       code: target === undefined ? 'NOT_SIGNED' : 'SIGNED',
@@ -92,6 +107,7 @@ function linkText(link: ChainLink, names: Names, now: number): string {
 /** Root first; timestamp and snapshot beside it; then each role below its delegator, and the entry last. */
 function text(
   name: ArtifactName,
+  { tenant, chain }: ReachedTenant,
   { genesis, trusted }: VerifiedBase,
   links: readonly ChainLink[],
   target: TargetFile | undefined,
@@ -103,7 +119,8 @@ function text(
   const roles = rest.filter((link) => !online.includes(link));
   const age = trusted.issued === undefined ? '' : `, issued ${formatDuration(now - trusted.issued)} ago`;
   const lines = [
-    `${formatArtifact(name)} in tenant ${name.trusted.tenant}, genesis ${genesis}`,
+    `${formatArtifact(name)} in tenant ${tenant}, genesis ${genesis}`,
+    ...chainLines(chain),
     linkText(root, names, now),
     ...online.map((link) => `├─ ${linkText(link, names, now)}${link.role === 'timestamp' ? age : ''}`),
     ...roles.map((link, depth) => `${'   '.repeat(depth)}└─ ${linkText(link, names, now)}`),

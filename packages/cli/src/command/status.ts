@@ -7,13 +7,15 @@ import type { Context } from '../context.ts';
 import { formatDuration, formatExpiry, parseDuration } from '../duration.ts';
 import { CliError } from '../error.ts';
 import type { Names } from '../key-id.ts';
+import { chainLines, chainOf } from '../lineage-text.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { progressJson, progressLines } from '../proposal-progress.ts';
+import { reachTenant } from '../reach-tenant.ts';
 import { keyringOf, serviceFor } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
-import { loadTrust, openTenant, trustedTenant } from '../trust.ts';
+import { loadTrust, reachableTenant, type Reachable } from '../trust.ts';
 
 /** A role that expires sooner than this is pointed out. */
 const soon = '30d';
@@ -30,14 +32,16 @@ export function register(program: Command, action: ActionWrapper): void {
 
 async function status(context: Context, name: string | undefined): Promise<Outcome> {
   const tenants =
-    name === undefined ? (await loadTrust(context)).tenants : [await trustedTenant(context, name)];
+    name === undefined
+      ? (await loadTrust(context)).tenants.map((trusted) => ({ trusted, path: '' }))
+      : [await reachableTenant(context, name)];
   if (tenants.length === 0) {
     throw new CliError('NO_TENANT', 'no tenant is trusted here', {
       next: 'mandate trust add <tenant> --url <service> --genesis <digest>',
     });
   }
   const outcomes = [];
-  for (const trusted of tenants) outcomes.push(await statusOf(context, trusted));
+  for (const one of tenants) outcomes.push(await statusOf(context, one));
   return {
     text: outcomes.map(({ text }) => text).join('\n\n'),
     json: { tenants: outcomes.map(({ json }) => json) },
@@ -50,11 +54,18 @@ function isOnline({ role }: ChainLink): boolean {
   return role === 'timestamp' || role === 'snapshot';
 }
 
-async function statusOf(context: Context, trusted: TrustedTenant): Promise<Outcome> {
+async function statusOf(context: Context, { trusted: from, path }: Reachable): Promise<Outcome> {
   const now = context.now();
-  const base = await context.terminal.progress(`verifying ${trusted.tenant}`, async () =>
-    verifiedBase(await openTenant(context, trusted), now),
+  const reached = await context.terminal.progress(`verifying ${from.tenant}`, () =>
+    reachTenant(context, from, path),
   );
+  if (reached.inside !== '') {
+    const message = `no tenant ${reached.inside} is anchored below ${reached.tenant}`;
+    throw new CliError('NOT_FOUND', message, { role: 'tenants' });
+  }
+  const { tenant, metadataUrl, chain } = reached;
+  const base = await context.terminal.progress(`verifying ${tenant}`, () => verifiedBase(reached, now));
+  const trusted = { ...from, tenant, metadataUrl };
   const names = await keyringOf(context, []).names();
   const online: RoleEntry[] = topLinks(base).map((link) => ({
     ...link,
@@ -76,6 +87,7 @@ async function statusOf(context: Context, trusted: TrustedTenant): Promise<Outco
   return {
     text: [
       `tenant ${trusted.tenant}, genesis ${base.genesis}${issued === undefined ? '' : `, timestamp ${formatDuration(now - issued)} old`}`,
+      ...chainLines(chain),
       table(['role', 'version', 'good until', 'entries', 'signed by'], rows),
       ...(pending ?? []).flatMap((one) => pendingLines(one, names)),
       ...due.map(
@@ -85,6 +97,7 @@ async function statusOf(context: Context, trusted: TrustedTenant): Promise<Outco
     ].join('\n'),
     json: {
       tenant: trusted.tenant,
+      chain: chainOf(chain),
       genesis: base.genesis,
       ...(issued === undefined ? {} : { issued: new Date(issued).toISOString(), ageMs: now - issued }),
       roles: roles.map((entry) => describe(entry, now)),

@@ -28,6 +28,7 @@ import { keyringOf } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { changeTrust, findTenant, loadTrust, metadataUrlOf, openTenant, parsePrefix } from '../trust.ts';
 import { genesisLines, genesisOf, loadFirstRoots, reviewFile } from './first-root.ts';
+import { withAnchor } from './tenant-anchor-new.ts';
 import {
   found,
   foundingKeys,
@@ -41,6 +42,7 @@ interface CreateOptions extends FoundingOptions {
   readonly from?: readonly string[];
   readonly prefix?: readonly string[];
   readonly service?: string;
+  readonly anchor?: boolean;
   readonly yes?: boolean;
   readonly json?: boolean;
 }
@@ -53,6 +55,13 @@ interface Creation {
 
 export async function create(context: Context, name: string, options: CreateOptions): Promise<Outcome> {
   const tenant = parseTenantPath(name);
+  const created = await createTenant(context, tenant, options);
+  // Everybody reads the parent's targets: a private tenant would be named there.
+  const isAnchored = options.anchor !== false && options.private !== true;
+  return isAnchored ? await withAnchor(context, tenant, created, options) : created;
+}
+
+async function createTenant(context: Context, tenant: TenantPath, options: CreateOptions): Promise<Outcome> {
   const creation = { tenant, prefixes: (options.prefix ?? []).map(parsePrefix) };
   const { from = [] } = options;
   if (from.length > 0) return createFrom(context, creation, from, options);

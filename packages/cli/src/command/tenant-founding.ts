@@ -1,7 +1,7 @@
 /** What a new tenant begins with: keys and thresholds of root and targets, a place on the service, its first files. */
 import type { Command } from 'commander';
 import { keyIdOf, type KeySet, type RoleKeys, type TenantPath } from '@mandate/metadata';
-import type { OnlineKeys, Visibility } from '@mandate/api';
+import type { CreateTenantRequest, OnlineKeys } from '@mandate/api';
 import { parseDuration } from '../duration.ts';
 import { CliError, usage } from '../error.ts';
 import type { Keyring } from '../keyring.ts';
@@ -22,6 +22,7 @@ export interface FoundingOptions {
   readonly expires?: string;
   readonly rootExpires?: string;
   readonly private?: boolean;
+  readonly withoutParent?: boolean;
 }
 
 export function addFoundingOptions(command: Command): Command {
@@ -96,10 +97,10 @@ export function keySetOf({ keys, threshold }: RoleKeys): KeySet {
 async function reserve(
   service: Service,
   tenant: TenantPath,
-  visibility: Visibility | undefined,
+  more: Omit<CreateTenantRequest, 'path'>,
 ): Promise<OnlineKeys> {
   try {
-    return (await service.createTenant(tenant, visibility)).onlineKeys;
+    return (await service.createTenant(tenant, more)).onlineKeys;
   } catch (error) {
     if (!(error instanceof CliError) || error.code !== 'CONFLICT') throw error;
     const next = `if it is yours: mandate trust add ${tenant} --url ${service.url} --genesis <digest>`;
@@ -112,10 +113,14 @@ export async function found(
   service: Service,
   tenant: TenantPath,
   roles: FoundingRoles,
-  { rootExpires = rootLifetime, expires = roleLifetime, private: isPrivate }: FoundingOptions,
+  options: FoundingOptions,
   now: number,
 ): Promise<NewTenant> {
-  const online = await reserve(service, tenant, isPrivate === true ? 'private' : undefined);
+  const { rootExpires = rootLifetime, expires = roleLifetime } = options;
+  const online = await reserve(service, tenant, {
+    ...(options.private === true ? { visibility: 'private' } : {}),
+    ...(options.withoutParent === true ? { withoutParent: true } : {}),
+  });
   return newTenant(
     { ...roles, online },
     { root: now + parseDuration(rootExpires), roles: now + parseDuration(expires) },

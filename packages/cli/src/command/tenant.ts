@@ -13,8 +13,10 @@ import { keyringOf } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
 import { findTenant, loadTrust, openTenant, trustedTenant } from '../trust.ts';
+import { registerAnchor } from './tenant-anchor.ts';
 import { create } from './tenant-create.ts';
 import { addFoundingOptions } from './tenant-founding.ts';
+import { registerPromote } from './tenant-promote.ts';
 
 export function register(program: Command, action: ActionWrapper): void {
   const tenant = program.command('tenant').description('Tenants: create one, list and show them');
@@ -34,6 +36,8 @@ export function register(program: Command, action: ActionWrapper): void {
     );
   addFoundingOptions(creation)
     .option('--service <url>', 'the service that hosts it (default: the last login)')
+    .option('--without-parent', 'as an operator: the tenant above it is not on this service')
+    .option('--no-anchor', 'do not propose it to the tenant above')
     .option('-y, --yes', 'do not ask before signing')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -64,6 +68,8 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ mandate tenant show acme\n')
     .action(action(showTenant));
+  registerAnchor(tenant, action);
+  registerPromote(tenant, action);
 }
 
 async function list(context: Context, { service: url }: { service?: string }): Promise<Outcome> {

@@ -1,13 +1,22 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { withoutTenant, withTenant, type TrustConfig, type TrustedTenant } from '@mandate/client';
+import {
+  isAbove,
+  parseOrigin,
+  withoutTenant,
+  withTenant,
+  type TrustConfig,
+  type TrustedTenant,
+} from '@mandate/client';
 import { isDigest, parseDigest, parseTenantPath } from '@mandate/metadata';
 import type { Context } from '../context.ts';
+import { discover, metadataFolderOf } from '../discovery.ts';
 import { CliError, usage } from '../error.ts';
 import { parseServiceUrl } from '../login.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { collect } from '../option.ts';
+import { forgetTenant, whatIsKnown } from '../met-tenant.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { table } from '../table.ts';
 import {
@@ -25,6 +34,8 @@ interface AddOptions {
   readonly genesis?: string;
   readonly root?: string;
   readonly prefix?: readonly string[];
+  readonly allowOrigin?: readonly string[];
+  readonly above?: string;
   readonly check: boolean;
 }
 
@@ -43,6 +54,15 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--genesis <digest>', 'sha256:<hex> that identifies the tenant for ever')
     .option('--root <file>', 'a root file of the tenant')
     .option('--prefix <name>', 'image names that belong to it, localhost:5000/acme; may be repeated', collect)
+    .option(
+      '--allow-origin <origin>',
+      'tenants that it anchors may be at https://host[:port], whatever its address; may be repeated',
+      collect,
+    )
+    .option(
+      '--above <tenant>',
+      'a tenant above it, trusted too, that must lead to the same tenant and answer',
+    )
     .option('--no-check', 'do not ask the service now')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -57,6 +77,16 @@ export function register(program: Command, action: ActionWrapper): void {
     .addHelpText('after', '\nExample:\n  $ mandate trust list\n')
     .action(action(list));
   trust
+    .command('forget')
+    .description(
+      'Forget what was verified of a tenant, so that another root of it can be accepted: after ROOT_REPLACED, once its owner has confirmed',
+    )
+    .argument('<tenant>', 'the tenant: trusted here, or met through the anchors of one that is')
+    .option('-y, --yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ mandate trust forget acme/labs\n')
+    .action(action(forget));
+  trust
     .command('remove')
     .description('Trust a tenant no longer')
     .argument('<tenant>', 'the tenant')
@@ -65,8 +95,8 @@ export function register(program: Command, action: ActionWrapper): void {
     .action(action(remove));
 }
 
-function describe({ tenant, metadataUrl, pin, prefixes }: TrustedTenant): object {
-  return { tenant, metadataUrl, ...pin, prefixes };
+function describe({ pin, ...rest }: TrustedTenant): object {
+  return { ...rest, ...pin };
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<Outcome> {
@@ -74,9 +104,11 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const url = parseServiceUrl(options.url);
   const trusted: TrustedTenant = {
     tenant,
-    metadataUrl: url.endsWith('/metadata') ? url : metadataUrlOf(url, tenant),
+    metadataUrl: await metadataUrlAt(url, tenant, options),
     pin: await pinOf(context, tenant, options),
     prefixes: (options.prefix ?? []).map(parsePrefix),
+    ...(options.allowOrigin === undefined ? {} : { origins: options.allowOrigin.map(parseOriginOption) }),
+    ...aboveOf(tenant, options),
   };
   requireNew(trusted, await loadTrust(context));
   if (options.check) {
@@ -103,6 +135,32 @@ function requireNew({ tenant, prefixes }: TrustedTenant, known: TrustConfig): vo
     });
   }
   for (const prefix of prefixes) requireFree(prefix, known);
+}
+
+/** Of a service, or as it is where it is a folder of metadata already. */
+async function metadataUrlAt(
+  url: string,
+  tenant: TrustedTenant['tenant'],
+  { check }: AddOptions,
+): Promise<string> {
+  if (url.endsWith('/metadata')) return url;
+  const hint = check ? await discover(url) : undefined;
+  return (hint && metadataFolderOf(url, hint, tenant)) ?? metadataUrlOf(url, tenant);
+}
+
+function parseOriginOption(text: string): string {
+  try {
+    return parseOrigin(text);
+  } catch {
+    throw usage(`"${text}" is not an origin`, 'write https://host or https://host:port, nothing behind it');
+  }
+}
+
+function aboveOf(tenant: TrustedTenant['tenant'], { above }: AddOptions): Pick<TrustedTenant, 'above'> {
+  if (above === undefined) return {};
+  const path = parseTenantPath(above);
+  if (!isAbove(path, tenant)) throw usage(`${path} is not above ${tenant}`, 'the registry tenant is /');
+  return { above: path };
 }
 
 function requireFree(prefix: string, { tenants }: TrustConfig): void {
@@ -162,4 +220,32 @@ async function remove(context: Context, name: string): Promise<Outcome> {
     return withoutTenant(known, tenant);
   });
   return { text: `no longer trusting ${tenant}`, json: { tenant } };
+}
+
+/** The one way back from ROOT_REPLACED, so it is asked for in so many words. */
+async function forget(
+  context: Context,
+  name: string,
+  { yes = false }: { readonly yes?: boolean },
+): Promise<Outcome> {
+  const known = await whatIsKnown(context, parseTenantPath(name));
+  const { tenant, genesis, rootVersion, pinned } = known;
+  context.terminal.note(
+    [
+      `This machine knows tenant ${tenant} as genesis ${genesis}, root ${rootVersion ?? 'not seen'}.`,
+      'Whoever offers another root for it is refused as ROOT_REPLACED. That is what protects you from a parent or a host',
+      'that puts another tenant in its place. Forget it only if its owner told you, by a way that is not this service,',
+      'that its keys were made anew.',
+      pinned
+        ? 'Its pin stays: only a chain of roots that leads to the pin is accepted. To pin another genesis, remove it and add it.'
+        : 'Afterwards its root is what the tenant above it anchors.',
+    ].join('\n'),
+  );
+  if (!yes && !(await context.terminal.confirm('Forget what was seen of it?')))
+    throw new CliError('NOT_CONFIRMED', 'nothing was forgotten', { next: 'say yes, or give --yes' });
+  await forgetTenant(context, known);
+  return {
+    text: `forgot what was seen of ${tenant}: roots, versions and times; they are learned anew`,
+    json: { tenant, genesis, rootVersion: rootVersion ?? null, pinned },
+  };
 }

@@ -1,6 +1,15 @@
 import type { Command } from 'commander';
-import { crossCheck, verify, type Policy, type Question, type Refused, type Verdict } from '@mandate/client';
-import type { FailureCode } from '@mandate/metadata';
+import {
+  crossCheck,
+  verify,
+  verifyBelow,
+  type Agreement,
+  type Policy,
+  type Question,
+  type Refused,
+  type Verdict,
+} from '@mandate/client';
+import { parseRepository, type FailureCode } from '@mandate/metadata';
 import type { OciError, OciErrorCode } from '@mandate/oci';
 import {
   contentOfFile,
@@ -15,11 +24,12 @@ import { formatDuration, parseDuration } from '../duration.ts';
 import { CliError, usage } from '../error.ts';
 import { nextStep } from '../failure.ts';
 import { shortKeyId } from '../key-id.ts';
+import { chainLines, chainOf } from '../lineage-text.ts';
 import { addRegistryOptions, type RegistryOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { paint } from '../terminal.ts';
-import { openTenant } from '../trust.ts';
+import { openTenant, trustedTenant } from '../trust.ts';
 
 interface Options extends RegistryOptions {
   readonly tenant?: string;
@@ -29,6 +39,8 @@ interface Options extends RegistryOptions {
   readonly managed?: boolean;
   readonly offline?: boolean;
   readonly crossCheck?: boolean;
+  readonly pinned?: boolean;
+  readonly requireRegistry?: boolean;
 }
 
 export function register(program: Command, action: ActionWrapper): void {
@@ -41,6 +53,11 @@ export function register(program: Command, action: ActionWrapper): void {
     .option('--max-age <time>', 'refuse where the newest timestamp is older than this: 1h')
     .option('--min-threshold <count>', 'refuse where fewer distinct keys signed')
     .option('--no-managed', 'count no signatures by keys that the service holds')
+    .option('--pinned', 'refuse where the root of the tenant that vouches was found through an anchor')
+    .option(
+      '--require-registry',
+      'refuse where the registry tenant does not lead to the same tenant and answer',
+    )
     .option('--offline', 'answer from what was verified before, without the network')
     .option('--cross-check', 'ask the stock tuf-js client as well, and refuse where it disagrees');
   addRegistryOptions(command)
@@ -90,7 +107,7 @@ function early(error: unknown): Pick<Refused, 'code' | 'message' | 'hint'> | und
 
 async function verifyCommand(context: Context, what: string, options: Options): Promise<Outcome> {
   try {
-    const name = await parseArtifact(context, what, options);
+    const name = await parseArtifact(context, what, { ...options, throughAnchors: true });
     return await judge(context, name, await contentOf(context, name, options), options);
   } catch (error) {
     const refused = early(error);
@@ -121,7 +138,7 @@ async function contentOf(
   );
 }
 
-function policyOf({ maxAge, minThreshold, managed, offline }: Options): Policy {
+function policyOf({ maxAge, minThreshold, managed, offline, pinned }: Options): Policy {
   if (minThreshold !== undefined && !/^[1-9][0-9]{0,2}$/.test(minThreshold))
     throw usage('--min-threshold is a count of keys');
   return {
@@ -129,6 +146,7 @@ function policyOf({ maxAge, minThreshold, managed, offline }: Options): Policy {
     ...(minThreshold === undefined ? {} : { minThreshold: Number(minThreshold) }),
     ...(managed === false ? { managed: 'refuse' as const } : {}),
     ...(offline === true ? { offline: 'always' as const } : {}),
+    ...(pinned === true ? { rootFrom: 'pinned' as const } : {}),
   };
 }
 
@@ -146,15 +164,35 @@ async function judge(
     reference,
     ...(content === undefined ? {} : { presented: content }),
   };
-  const verdict = await context.terminal.progress('verifying', () =>
-    verify(question, policyOf(options), context.now()),
+  const { verdict, above } = await context.terminal.progress('verifying', () =>
+    ask(context, question, name, options),
   );
   const about = { tenant: name.trusted.tenant, repository: name.repository, reference, ...content };
   const outcome =
     verdict.code === 'VERIFIED'
-      ? verifiedOutcome(verdict, name, about, content !== undefined)
+      ? verifiedOutcome(verdict, name, about, content !== undefined, above)
       : refusedOutcome(verdict, about);
   return options.crossCheck === true ? withCrossCheck(context, question, verdict, outcome) : outcome;
+}
+
+/** One way, or as many as the person or the trust configuration asks to agree. */
+async function ask(
+  context: Context,
+  question: Question,
+  { trusted }: ArtifactName,
+  options: Options,
+): Promise<Agreement> {
+  const policy = policyOf(options);
+  const wanted = [trusted.above, options.requireRegistry === true ? '/' : undefined];
+  let agreed: Agreement | undefined;
+  for (const above of new Set(wanted)) {
+    if (above === undefined || above === trusted.tenant) continue;
+    const { updater } = await openTenant(context, await trustedTenant(context, above));
+    const path = above === '/' ? trusted.tenant : trusted.tenant.slice(above.length + 1);
+    agreed = await verifyBelow(question, { tenant: updater, path }, policy, context.now());
+    if (agreed.verdict.code !== 'VERIFIED') return agreed;
+  }
+  return agreed ?? { verdict: await verify(question, policy, context.now()) };
 }
 
 /** What the stock tuf-js client says of the same name; where the two differ, neither is believed. */
@@ -164,7 +202,9 @@ async function withCrossCheck(
   verdict: Verdict,
   outcome: Outcome,
 ): Promise<Outcome> {
-  const check = await context.terminal.progress('asking tuf-js', () => crossCheck(question, verdict));
+  const check = await context.terminal.progress('asking tuf-js', () =>
+    crossCheck(question, verdict, context.now()),
+  );
   const json = { ...(outcome.json as object), crossCheck: check };
   const theirs = check.theirs?.digest ?? check.error ?? 'nothing';
   if (check.agrees) return { ...outcome, text: `${outcome.text}\n  tuf-js  agrees: ${theirs}`, json };
@@ -176,12 +216,15 @@ async function withCrossCheck(
   };
 }
 
-function refusedOutcome(refused: Pick<Refused, 'code' | 'message' | 'hint'>, about: object): Outcome {
-  const { code, message, hint } = refused;
+function refusedOutcome(
+  refused: Pick<Refused, 'code' | 'message' | 'hint' | 'evidence'>,
+  about: object,
+): Outcome {
+  const { code, message, hint, evidence } = refused;
   return {
     ok: false,
-    text: `${paint('red', 'REFUSED')} ${code}: ${message}`,
-    json: { ...refused, ...about },
+    text: [`${paint('red', 'REFUSED')} ${code}: ${message}`, ...chainLines(evidence)].join('\n'),
+    json: { ...refused, ...about, ...(evidence === undefined ? {} : { chain: chainOf(evidence) }) },
     hints: [hint],
   };
 }
@@ -191,8 +234,14 @@ function verifiedOutcome(
   name: ArtifactName,
   about: object,
   compared: boolean,
+  above: Verdict | undefined,
 ): Outcome {
   const { evidence } = verdict;
+  const tenant = evidence.tenant ?? name.trusted.tenant;
+  // The path of the statement is the name inside the tenant that vouches.
+  const inside = parseRepository(
+    evidence.statement?.path.split('/').slice(0, -1).join('/') ?? name.repository,
+  );
   const role = evidence.links.at(-1);
   const signers =
     role?.signed
@@ -201,7 +250,9 @@ function verifiedOutcome(
       )
       .join('; ') ?? '';
   const lines = [
-    `${paint('green', 'VERIFIED')} ${formatArtifact(name)} in tenant ${name.trusted.tenant}`,
+    `${paint('green', 'VERIFIED')} ${formatArtifact({ ...name, repository: inside })} in tenant ${tenant}`,
+    ...chainLines(evidence),
+    ...chainLines(above?.evidence, 'agreed'),
     `  digest  ${evidence.statement?.digest ?? ''}`,
     `  role    ${role?.role ?? ''}, signed by ${role?.signed.length ?? 0} of ${role?.threshold ?? 0} needed keys (${signers})`,
     `  fresh   timestamp ${formatDuration(evidence.ageMs ?? 0)} old, role good until ${role?.expires ?? ''}`,
@@ -210,7 +261,12 @@ function verifiedOutcome(
   const digest = evidence.statement?.digest;
   return {
     text: lines.join('\n'),
-    json: { ...verdict, ...about },
+    json: {
+      ...verdict,
+      ...about,
+      chain: chainOf(evidence),
+      ...(above?.evidence === undefined ? {} : { above: chainOf(above.evidence) }),
+    },
     hints: compared ? [] : [`no registry was asked; pull it by its digest: ${digest ?? ''}`],
   };
 }

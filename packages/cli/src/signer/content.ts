@@ -90,7 +90,10 @@ function byBin(bins: Bins, changes: Changes): Map<string, Map<string, NewTarget 
 
 async function changeBins(draft: Draft, holder: Place, bins: Bins, changes: Changes): Promise<void> {
   const groups = byBin(bins, changes);
-  await draft.base.preload([...groups.keys()].map((name) => below(holder, name)));
+  // Bins that this draft made are in no base yet.
+  const written = new Set(draft.files.map(({ place }) => place.role));
+  const live = [...groups.keys()].filter((name) => !written.has(name));
+  await draft.base.preload(live.map((name) => below(holder, name)));
   let largest = 0;
   for (const [name, group] of groups) {
     await draft.edit(below(holder, name), (signed) => {

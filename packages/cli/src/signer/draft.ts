@@ -44,6 +44,7 @@ export class Draft {
   /** Expiry of every file in the draft, milliseconds since the epoch. */
   readonly expires: number;
   readonly #files = new Map<string, DraftFile>();
+  readonly #stored = new Map<string, Uint8Array>();
   #rootChanges: Partial<RootRoles> = {};
   #root: { readonly signed: JsonObject; readonly after: Root } | undefined;
 
@@ -63,6 +64,16 @@ export class Draft {
 
   get isEmpty(): boolean {
     return this.#root === undefined && this.#files.size === 0;
+  }
+
+  /** Target files that the service is to store, by their path. */
+  get stored(): ReadonlyMap<string, Uint8Array> {
+    return this.#stored;
+  }
+
+  /** Hands a target file along: the bytes of an entry that is written here. */
+  store(path: string, bytes: Uint8Array): void {
+    this.#stored.set(path, bytes);
   }
 
   /** Everything that was written, as a person compares it: the root first. */

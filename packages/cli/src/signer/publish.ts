@@ -125,6 +125,11 @@ function fingerprint({ artifacts, delegations, members }: Difference): string {
   return JSON.stringify([artifacts, delegations, members], (_, value: unknown) => shown(value));
 }
 
+/** The target files that the draft brings, as the API takes them. */
+function documentsOf({ stored }: Draft): NonNullable<PublicationRequest['targets']> {
+  return [...stored].map(([path, bytes]) => ({ path, content: Buffer.from(bytes).toString('base64') }));
+}
+
 /** @throws CliError, MetadataError and whatever the base throws; nothing is published then, unless OUTCOME_UNKNOWN */
 export async function publish<Result>(options: PublishOptions<Result>): Promise<Published<Result>> {
   let approved: string | undefined;
@@ -144,7 +149,7 @@ export async function publish<Result>(options: PublishOptions<Result>): Promise<
     approved = fingerprint(difference);
     const collected = await signaturesAtHand(requirements, options.keyring);
     const written = draft.files.map(({ after }) => after);
-    const targets = stillListed(options.documents ?? [], written);
+    const targets = stillListed([...(options.documents ?? []), ...documentsOf(draft)], written);
     const stored = targets.length === 0 ? {} : { targets };
     try {
       if (asProposal) {

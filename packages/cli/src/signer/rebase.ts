@@ -51,6 +51,11 @@ async function compare(source: Source, { role, signedText }: ProposedFile): Prom
   return { role, before: before === undefined ? undefined : parse(before), after };
 }
 
+/** What proposed files changed in the versions that they follow. @throws CliError NOT_FOUND; MetadataError */
+export async function changeOf(source: Source, proposed: readonly ProposedFile[]): Promise<Difference> {
+  return differenceOf(await Promise.all(proposed.map((file) => compare(source, file))));
+}
+
 /** @param now milliseconds since the epoch @throws CliError NOT_FOUND */
 export async function rebase(
   source: Source,

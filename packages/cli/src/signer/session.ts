@@ -7,6 +7,7 @@ import type { TrustedTenant } from '@mandate/client';
 import { approve, differenceText } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { parseDuration } from '../duration.ts';
+import { CliError } from '../error.ts';
 import { failureOf } from '../failure.ts';
 import type { Names } from '../key-id.ts';
 import { Keyring } from '../keyring.ts';
@@ -140,7 +141,12 @@ async function rivalsFor(
   { files }: Difference,
 ): Promise<readonly number[]> {
   const roles = files.map(({ role }) => role);
-  return rivalsOf(roles, await service.openProposals(trusted.tenant), supersedes);
+  const open = await service.openProposals(trusted.tenant).catch((error: unknown) => {
+    // Who may only propose the anchor of a child is not shown what others propose.
+    if (error instanceof CliError && error.serviceCode === 'NOT_FOUND') return [];
+    throw error;
+  });
+  return rivalsOf(roles, open, supersedes);
 }
 
 /** As the service says. */
