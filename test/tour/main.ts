@@ -12,6 +12,7 @@ import { pushImage } from '../support/image.ts';
 import { startRegistry, type RunningRegistry } from '../support/registry.ts';
 import { onPath } from '../support/program.ts';
 import { playCeremony } from './ceremony.ts';
+import { playNesting } from './nesting.ts';
 import { say, Stage, startService, type RunningService } from './stage.ts';
 
 /** What the story is about: images in a registry, or plain files where no registry is installed. */
@@ -113,6 +114,7 @@ async function play(
   await stage.verdict('NOT_SIGNED', ...artifacts.presented('vault:v1'));
 
   await playCeremony(stage, service, prefix, artifacts);
+  await playNesting(stage, service);
 
   say('\nEvery role, its expiry and its keys:');
   await stage.run('status', 'acme');
