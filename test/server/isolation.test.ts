@@ -68,6 +68,9 @@ const anyone = (): Cell => 'yes';
 const known = api(() => true);
 const reads = api(sees);
 const publishes = api((principal) => has(principal, 'publisher'));
+const letsSign = api(
+  ({ name, ...principal }) => !name.startsWith('registry') && has({ name, ...principal }, 'publisher'),
+);
 const owns = api((principal) => has(principal, 'owner'));
 const administers = api((principal) => principal.operator === true || has(principal, 'owner'));
 const operates = api((principal) => principal.operator === true, '403');
@@ -163,7 +166,19 @@ const operations: Readonly<Record<OperationId, readonly Row[]>> = {
       },
     },
   ],
-  publish: [{ what: '', expected: publishes, call: (slug) => post(at(slug, '/publications')) }],
+  publish: [
+    { what: '', expected: publishes, call: (slug) => post(at(slug, '/publications')) },
+    {
+      what: 'signed by managed keys',
+      expected: letsSign,
+      call: (slug) =>
+        post(at(slug, '/publications'), {
+          id: randomUUID(),
+          files: [{ role: 'org', metadata: '{}' }],
+          managed: true,
+        }),
+    },
+  ],
   getPublication: [
     {
       what: '',
@@ -226,7 +241,7 @@ const operations: Readonly<Record<OperationId, readonly Row[]>> = {
   signProposalManaged: [
     {
       what: '',
-      expected: publishes,
+      expected: letsSign,
       call: async (slug, world) =>
         post(at(slug, `/proposals/${await proposal(slug, world)}/managed-signatures`)),
     },

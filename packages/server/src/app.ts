@@ -133,11 +133,15 @@ export function createApp(options: AppOptions): Koa {
   router.get('/readyz', async (context) => {
     await options.checkReady();
     const failing = options.failingKeys();
-    context.body = { status: 'ready', failingKeys: failing.length };
-    if (failing.length === 0 || context.get('Authorization') === '') return;
-    // Names of tenants are for operators.
-    const { operator } = await admit(context);
-    if (operator)
+    context.body = { status: 'ready' };
+    if (context.get('Authorization') === '') return;
+    // Names of tenants are for operators, and so is their number: private ones count. Whoever else asks hears whether it
+    // is ready, with a good token or a bad one.
+    const caller = await admit(context).catch((error: unknown) => {
+      if (hasCode(error, 'UNAUTHENTICATED')) return undefined;
+      throw error;
+    });
+    if (caller?.operator === true)
       context.body = { status: 'ready', failingKeys: failing.length, failing: failing.map(described) };
   });
   router.get(discoveryPath, async (context) => {

@@ -68,6 +68,14 @@ export function mayAdminister(caller: Caller, tenant: TenantName): boolean {
   return caller.operator || hasGrant(caller, tenant, 'owner');
 }
 
+/**
+ * Whether the caller may have the service sign with a managed key. A registry's token says that images may be pushed; it
+ * lets its holder submit, and must not by itself make something true.
+ */
+export function mayUseManagedKeys(caller: Caller, tenant: TenantName): boolean {
+  return caller.kind !== 'registry' && hasGrant(caller, tenant, 'publisher');
+}
+
 /** A principal as the API shows it, without its secret. */
 export function tokenOf(caller: Caller): Token {
   return {

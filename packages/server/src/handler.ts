@@ -20,6 +20,7 @@ import { hasCode, ServerError } from './error.ts';
 import { publicationOf } from './member.ts';
 import { areUnused, createOnlineKeys, keysTaken, onlineKeysOf } from './online-key.ts';
 import { createManagedKeyHandlers } from './managed-key-handler.ts';
+import { requireMayUseManagedKeys } from './managed-role.ts';
 import { describe } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
 import type { Database } from './sql/connection.ts';
@@ -211,6 +212,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
       }
       // Only now: a body is read from those alone who may send one.
       const request = await readJson(message, publicationRequestSchema, apiLimits.publicationBytes);
+      if (request.managed === true) requireMayUseManagedKeys(caller, tenant);
       const submission = parseSubmission(request);
       let checked: Checked;
       try {

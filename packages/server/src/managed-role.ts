@@ -15,11 +15,21 @@ import {
   type SubmittedFile,
   type Targets,
 } from '@mandate/metadata';
+import { mayUseManagedKeys, type Caller } from './caller.ts';
 import { ServerError } from './error.ts';
 import type { ManagedSigner, Tenant } from './tenant.ts';
 
 /** Signatures that are made side by side. */
 const batch = 8;
+
+/** @throws ServerError FORBIDDEN */
+export function requireMayUseManagedKeys(caller: Caller, tenant: Tenant): void {
+  if (mayUseManagedKeys(caller, tenant)) return;
+  throw new ServerError(
+    'FORBIDDEN',
+    `a registry's token does not let the service sign for tenant ${tenant.path}; use a token that its owner granted publisher`,
+  );
+}
 
 /** The role whose keys sign a role: of a bin the one that is split, of a last leaf the one that delegates. */
 function holderOf(role: string): string {

@@ -17,6 +17,7 @@ import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
 import type { ApiHandler } from './handler.ts';
 import { noProposal, summaryOf } from './proposal-answer.ts';
+import { requireMayUseManagedKeys } from './managed-role.ts';
 import type { ProposalBook } from './proposal-book.ts';
 import type { ProposalView } from './proposal-view.ts';
 import type { Database } from './sql/connection.ts';
@@ -128,6 +129,7 @@ export function createProposalHandlers(
     async signProposalManaged({ caller, parameters }) {
       const open = await readable(caller, parameters['slug']);
       requireWriter(caller, open);
+      requireMayUseManagedKeys(caller, open.tenant);
       const number = numberOf(parameters);
       await book.signManaged(open, number, caller.tokenId);
       return { status: 200, body: await progressOf(open, number) };
