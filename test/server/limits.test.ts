@@ -83,6 +83,53 @@ describeService(
       assert.ok(ms < requestTimeoutMs, `${ms}`);
     });
 
+    /** Reads nothing before all of `body` is written, and gives up when that fails, as simple clients do. */
+    function writeThenRead(head: string, body: string): Promise<string> {
+      const { hostname, port } = new URL(current().server.url);
+      return new Promise((resolve) => {
+        let text = '';
+        const socket = connect(Number(port), hostname);
+        socket.setEncoding('latin1');
+        socket.on('data', (chunk: string) => (text += chunk));
+        socket.on('error', () => undefined);
+        socket.on('close', () => resolve(text));
+        socket.pause();
+        socket.write(head);
+        socket.write(body, (error) => (error ? socket.destroy() : socket.resume()));
+      });
+    }
+
+    it('a refusal arrives at a client that is still sending', async () => {
+      const body = ' '.repeat(16 * 1024 * 1024); // more than kernels hold
+      const chunk = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+      const open = post(body.length);
+      const chunked = open.replace(/Content-Length: .*/, 'Transfer-Encoding: chunked');
+      for (const text of [await writeThenRead(open, body), await writeThenRead(chunked, chunk)]) {
+        assert.match(text, /^HTTP\/1\.1 413 /);
+        assert.equal(problemIn(text).code, 'TOO_LARGE');
+      }
+      // Whoever is not known is not read either; nor is a header without an end.
+      const unknown = await writeThenRead(open.replace('Bearer mdt', 'Bearer xyz'), body);
+      assert.equal(problemIn(unknown).code, 'UNAUTHENTICATED');
+      const header = await writeThenRead('GET / HTTP/1.1\r\nX: ', body.replaceAll(' ', 'x'));
+      assert.match(header, /^HTTP\/1\.1 431 /);
+      assert.equal(problemIn(header).code, 'TOO_LARGE');
+    });
+
+    it('a client that never stops is cut off', async () => {
+      const { hostname, port } = new URL(current().server.url);
+      const chunk = `100000\r\n${' '.repeat(0x100000)}\r\n`;
+      const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.write(post(0).replace(/Content-Length: .*/, 'Transfer-Encoding: chunked'));
+      const more = (): void => {
+        if (socket.writable) socket.write(chunk, more);
+      };
+      more();
+      await new Promise((resolve) => socket.once('close', resolve));
+    });
+
     it('what is not HTTP ends the connection', async () => {
       const { text } = await raw(['\x16\x03\x01 hello\r\n\r\n'], 1);
       assert.match(text, /^HTTP\/1\.1 400 /);

@@ -17,6 +17,7 @@ import type { Authenticator } from './authenticator.ts';
 import type { Caller } from './caller.ts';
 import { hasCode, ServerError } from './error.ts';
 import type { ApiHandler } from './handler.ts';
+import { answerUnread } from './lingering-close.ts';
 import { describeError, type Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { problemOf } from './problem.ts';
@@ -67,7 +68,8 @@ function writeProblem(context: AppContext, error: unknown, log: Logger): void {
     log.error({ requestId: context.state.requestId, error: describeError(error) }, 'request failed');
   }
   context.status = problem.status;
-  context.body = JSON.stringify(problem);
+  const body = JSON.stringify(problem);
+  context.body = body;
   context.type = problemMediaType;
   if (problem.status === 401) context.set('WWW-Authenticate', 'Bearer');
   const retryAfter = error instanceof ServerError ? error.retryAfterSeconds : undefined;
@@ -75,7 +77,11 @@ function writeProblem(context: AppContext, error: unknown, log: Logger): void {
   else if (problem.status === 503 || problem.status === 429) context.set('Retry-After', '1');
   // A short body that was not read is skipped; a long one is not waited for.
   const { 'content-length': length, 'transfer-encoding': chunked } = context.req.headers;
-  if (chunked !== undefined || Number(length ?? 0) > apiLimits.bodyBytes) context.set('Connection', 'close');
+  if (chunked !== undefined || Number(length ?? 0) > apiLimits.bodyBytes) {
+    context.set('Connection', 'close');
+    context.respond = false;
+    answerUnread(context.req, context.res, body);
+  }
 }
 
 function described({ tenant, purpose, code, sinceMs }: FailingKey): object {

@@ -6,6 +6,7 @@ import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import { problemMediaType, type Problem } from '@mandate/api';
 import { ServerError } from './error.ts';
+import { closeLingering, isLingering } from './lingering-close.ts';
 import { problemOf } from './problem.ts';
 
 function refusalOf(code: string | undefined): { error: ServerError; status?: number } {
@@ -44,6 +45,8 @@ export function answerClientErrors(server: Server): void {
   });
   server.on('clientError', (cause: NodeJS.ErrnoException, socket: Duplex) => {
     const response = answering.get(socket);
+    // What still arrives after the last answer is no request any more.
+    if (isLingering(socket)) return;
     // In the middle of another answer nothing can be said.
     const isBusy = response !== undefined && response.headersSent && !response.writableFinished;
     if (!socket.writable || isBusy || cause.code === 'ECONNRESET') {
@@ -52,6 +55,6 @@ export function answerClientErrors(server: Server): void {
     }
     const { error, status } = refusalOf(cause.code);
     const problem = problemOf(error, undefined);
-    socket.end(encodeProblem({ ...problem, status: status ?? problem.status }), () => socket.destroy());
+    closeLingering(socket, encodeProblem({ ...problem, status: status ?? problem.status }));
   });
 }
