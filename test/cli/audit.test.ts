@@ -16,6 +16,36 @@ interface Report {
   readonly compared: number;
   readonly checkpoint?: { readonly publications: { readonly seq: number } };
   readonly findings: readonly { code: string; chain?: string; seq?: number; role?: string }[];
+  readonly notCovered: readonly { role: string; version: number; seq: number }[];
+}
+
+interface PublishRecord {
+  readonly seq: number;
+  readonly at: string;
+  readonly who: { readonly id: string };
+  readonly publication: string;
+  readonly submitted: string;
+  readonly changes: readonly { role: string; to: { version: number } }[];
+  readonly snapshot: { readonly version: number };
+  readonly timestamp: number;
+}
+
+/** A record as it was written before migration 007: versions, and no digests. */
+function oldForm(text: string): string {
+  const { seq, at, who, publication, submitted, changes, snapshot, timestamp } = JSON.parse(
+    text,
+  ) as PublishRecord;
+  return JSON.stringify({
+    seq,
+    at,
+    action: 'publish',
+    actor: who.id,
+    publication,
+    digest: submitted.replace('sha256:', ''),
+    versions: Object.fromEntries(changes.map(({ role, to }) => [role, to.version])),
+    snapshot: snapshot.version,
+    timestamp,
+  });
 }
 
 const tenantId = `(SELECT id FROM tenant WHERE slug = 'acme')`;
@@ -321,6 +351,42 @@ for (const backend of backends) {
       assert.equal(together.findings[0]?.code, 'EQUIVOCATION');
       assert.ok(readFileSync(saved, 'utf8').includes('payloadType'));
       carol.remove();
+    });
+
+    it('has roles whose last record is from before digests were recorded not covered, and not wrong', async () => {
+      const dave = new Person(bob.env);
+      dave.env['MANDATE_CONFIG'] = dave.path('config');
+      const { genesis } = await alice.json<{ genesis: string }>('tenant', 'show', 'acme');
+      await dave.do('trust', 'add', 'acme', '--url', service.server.url, '--genesis', genesis);
+      await dave.do('audit', 'trust', 'acme', keyId);
+      const signAnew = (change: (query: Query) => Promise<unknown>): Promise<void> =>
+        tamper(async (query) => {
+          await change(query);
+          await query('DELETE FROM audit_checkpoint');
+          await query('UPDATE audit_chain SET signed_publications = 0, signed_administration = 0');
+        }, true);
+      // The newest record is of today: it begins with a digest where the one before has none.
+      await signAnew(async (query) => {
+        for (const seq of [1, 2, 3, 4]) await rewrite(query, seq, oldForm);
+      });
+      await covered(5);
+      const { findings, notCovered } = await report(dave, '--save', dave.path('old.json'));
+      assert.deepEqual(findings, []);
+      const roles = new Map(notCovered.map(({ role, seq }) => [role, seq]));
+      assert.equal(roles.get('targets'), 2);
+      assert.ok(roles.has('root') && !roles.has('org'), JSON.stringify(notCovered));
+      // A version that a record has is held against what is signed all the same.
+      await signAnew((query) => rewrite(query, 2, (text) => text.replace(/"targets":\d+/, '"targets":7')));
+      await covered(5);
+      const differing = await report(dave);
+      assert.deepEqual(
+        differing.findings.map(({ code, role }) => [code, role]),
+        [
+          ['EQUIVOCATION', undefined],
+          ['METADATA_DIFFERS', 'targets'],
+        ],
+      );
+      dave.remove();
     });
   });
 }

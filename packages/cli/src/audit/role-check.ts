@@ -5,7 +5,8 @@ import type { Finding } from './finding.ts';
 
 interface At {
   readonly version: number;
-  readonly digest: string;
+  /** Undefined where the record does not say it: before there were checkpoints, records had versions alone. */
+  readonly digest: string | undefined;
   /** Number of the record. */
   readonly seq: number;
 }
@@ -17,15 +18,31 @@ function versionOf(value: JsonValue | undefined): { version: number; digest: str
   return typeof version === 'number' && typeof digest === 'string' ? { version, digest } : undefined;
 }
 
-function textOf({ version, digest }: { version: number; digest: string }): string {
-  return `version ${version} (${digest})`;
+/** A role of which the log has the version and, from its time, no digest. */
+export interface NotCovered {
+  readonly role: string;
+  readonly version: number;
+  /** Number of the record. */
+  readonly seq: number;
+}
+
+function textOf({ version, digest }: { version: number; digest: string | undefined }): string {
+  return `version ${version} (${digest ?? 'its digest is not recorded'})`;
+}
+
+/** Whether what is recorded can be what is said: what was not recorded contradicts nothing. */
+function agrees(
+  recorded: Pick<At, 'version' | 'digest'> | undefined,
+  said: { version: number; digest: string } | undefined,
+): boolean {
+  if (recorded?.version !== said?.version) return false;
+  return recorded?.digest === undefined || recorded.digest === said?.digest;
 }
 
 export class RoleCheck {
   readonly #trusted: TrustedMetadata;
   readonly #roles = new Map<string, At>();
   readonly #findings: Finding[] = [];
-
   /** @param trusted refreshed before the records were read: they reach at least as far */
   constructor(trusted: TrustedMetadata) {
     this.#trusted = trusted;
@@ -34,17 +51,26 @@ export class RoleCheck {
   add(seq: number, record: string): void {
     const said = parseRecord(record);
     if (said === undefined || member(said, 'action') !== 'publish') return;
-    const snapshot = versionOf(member(said, 'snapshot'));
+    const live = member(said, 'snapshot');
+    const snapshot = typeof live === 'number' ? live : versionOf(live)?.version;
     const current = this.#trusted.snapshot?.file.version ?? 0;
     // Published after we looked.
-    if (snapshot === undefined || snapshot.version > current) return;
+    if (snapshot === undefined || snapshot > current) return;
     const changes = member(said, 'changes');
+    if (changes === undefined) this.#addVersions(seq, member(said, 'versions'));
     for (const change of Array.isArray(changes) ? (changes as readonly JsonValue[]) : []) {
       const role = isObject(change) ? member(change, 'role') : undefined;
       const to = isObject(change) ? versionOf(member(change, 'to')) : undefined;
       if (!isObject(change) || typeof role !== 'string' || to === undefined) continue;
       this.#change(seq, role, versionOf(member(change, 'from')), to);
     }
+  }
+
+  /** A record from before there were checkpoints. */
+  #addVersions(seq: number, versions: JsonValue | undefined): void {
+    if (!isObject(versions)) return;
+    for (const [role, version] of Object.entries(versions))
+      if (typeof version === 'number') this.#roles.set(role, { version, digest: undefined, seq });
   }
 
   #change(
@@ -54,7 +80,7 @@ export class RoleCheck {
     to: { version: number; digest: string },
   ): void {
     const before = this.#roles.get(role);
-    if (before?.version !== from?.version || before?.digest !== from?.digest) {
+    if (!agrees(before, from)) {
       const said = from === undefined ? 'nothing' : textOf(from);
       const known = before === undefined ? 'nothing' : `${textOf(before)} of record ${before.seq}`;
       this.#findings.push({
@@ -68,17 +94,20 @@ export class RoleCheck {
     this.#roles.set(role, { ...to, seq });
   }
 
+  /** Live roles that rest on a record without digests: nothing is wrong with them, and nothing shown. */
+  notCovered(): readonly NotCovered[] {
+    const live = this.#live();
+    return [...this.#roles].flatMap(([role, { version, digest, seq }]) =>
+      digest === undefined && live.get(role)?.version === version ? [{ role, version, seq }] : [],
+    );
+  }
+
   end(): readonly Finding[] {
-    const { root, snapshot } = this.#trusted;
-    const current = new Map([
-      ['root', { version: root.file.version, digest: sha256Of(root.file.envelope.bytes) as string }],
-    ]);
-    for (const [role, { version, hashes }] of snapshot?.file.roles ?? [])
-      current.set(role, { version, digest: `sha256:${hashes?.sha256 ?? ''}` });
+    const current = this.#live();
     const differing: Finding[] = [];
     for (const [role, signed] of current) {
       const logged = this.#roles.get(role);
-      if (logged?.version === signed.version && logged.digest === signed.digest) continue;
+      if (agrees(logged, signed)) continue;
       const said = logged === undefined ? 'nothing of it' : textOf(logged);
       differing.push({
         code: 'METADATA_DIFFERS',
@@ -89,5 +118,16 @@ export class RoleCheck {
       });
     }
     return [...this.#findings, ...differing];
+  }
+
+  /** What is signed. */
+  #live(): ReadonlyMap<string, { version: number; digest: string }> {
+    const { root, snapshot } = this.#trusted;
+    const live = new Map([
+      ['root', { version: root.file.version, digest: sha256Of(root.file.envelope.bytes) as string }],
+    ]);
+    for (const [role, { version, hashes }] of snapshot?.file.roles ?? [])
+      live.set(role, { version, digest: `sha256:${hashes?.sha256 ?? ''}` });
+    return live;
   }
 }

@@ -21,7 +21,7 @@ import {
 import { ChainCheck } from '../audit/chain-check.ts';
 import { compareAll, openAll, wantedOf, type Opened, type Shown } from '../audit/checkpoint-check.ts';
 import type { Finding } from '../audit/finding.ts';
-import { RoleCheck } from '../audit/role-check.ts';
+import { RoleCheck, type NotCovered } from '../audit/role-check.ts';
 import { LogStore } from '../audit/store.ts';
 import type { Context } from '../context.ts';
 import { CliError, usage } from '../error.ts';
@@ -175,6 +175,7 @@ interface Checked {
   readonly newest: Opened | undefined;
   readonly compared: number;
   readonly findings: readonly Finding[];
+  readonly notCovered: readonly NotCovered[];
 }
 
 async function check(
@@ -211,7 +212,7 @@ async function check(
   }
   findings.push(...compareAll(opened, chains), ...(roles?.end() ?? []));
   const newest = opened.find(({ from }) => from === 'served');
-  return { chains, newest, compared: opened.length, findings };
+  return { chains, newest, compared: opened.length, findings, notCovered: roles?.notCovered() ?? [] };
 }
 
 async function verify(context: Context, name: string, options: VerifyOptions): Promise<Outcome> {
@@ -253,8 +254,14 @@ async function saveFile(path: string, envelope: CheckpointEnvelope): Promise<voi
 
 const shownFindings = 20;
 
+function notCoveredLine(roles: readonly NotCovered[]): string {
+  const named = roles.slice(0, shownFindings).map(({ role, seq }) => `${role} (record ${seq})`);
+  const more = roles.length > named.length ? `, and ${roles.length - named.length} more` : '';
+  return `  not covered  the digests of ${named.join(', ')}${more}: records of that time have versions alone`;
+}
+
 function outcomeOf(tenant: string, checked: Checked, files: number, saving: boolean): Outcome {
-  const { chains, newest, compared, findings } = checked;
+  const { chains, newest, compared, findings, notCovered } = checked;
   const records = { publications: chains.publications.count, administration: chains.administration.count };
   const json = {
     tenant,
@@ -263,6 +270,7 @@ function outcomeOf(tenant: string, checked: Checked, files: number, saving: bool
     ...(newest === undefined ? {} : { checkpoint: newest.checkpoint }),
     compared,
     findings,
+    notCovered,
   };
   if (findings.length > 0) {
     const lines = findings.slice(0, shownFindings).map(({ code, message }) => `  ${code}: ${message}`);
@@ -280,6 +288,7 @@ function outcomeOf(tenant: string, checked: Checked, files: number, saving: bool
       `${paint('green', 'WHOLE')}: the audit log of ${tenant}`,
       `  records      ${records.publications} of publications, ${records.administration} of administration`,
       `  checkpoints  ${compared} compared; ${until}`,
+      ...(notCovered.length === 0 ? [] : [notCoveredLine(notCovered)]),
     ].join('\n'),
     json,
     hints: [
