@@ -70,6 +70,14 @@ const needsTable = {
     why: 'MANDATE_TEST_MOTO names no moto_server program, which plays AWS KMS',
   },
   skopeo: { met: () => onPath('skopeo'), why: 'the program skopeo is not installed' },
+  promtool: {
+    met: () => onPath('promtool'),
+    why: 'the program promtool, of the package prometheus, is not installed',
+  },
+  'kubernetes-validate': {
+    met: () => process.env['MANDATE_TEST_KUBERNETES_VALIDATE'] !== undefined,
+    why: 'MANDATE_TEST_KUBERNETES_VALIDATE names no kubernetes-validate program',
+  },
   caddy: { met: () => onPath('caddy'), why: 'the program caddy is not installed' },
   go: {
     met: () => process.env['MANDATE_TEST_GO_READER'] !== undefined || onPath('go'),
