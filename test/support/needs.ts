@@ -70,6 +70,7 @@ const needsTable = {
     why: 'MANDATE_TEST_MOTO names no moto_server program, which plays AWS KMS',
   },
   skopeo: { met: () => onPath('skopeo'), why: 'the program skopeo is not installed' },
+  curl: { met: () => onPath('curl'), why: 'the program curl is not installed' },
   promtool: {
     met: () => onPath('promtool'),
     why: 'the program promtool, of the package prometheus, is not installed',
