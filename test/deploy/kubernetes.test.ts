@@ -75,8 +75,12 @@ interface Kustomization {
   readonly configMapGenerator?: readonly { readonly name: string; readonly literals: readonly string[] }[];
 }
 
-function read<T = Manifest>(path: string): T {
-  return parse(readFileSync(join(folder, path), 'utf8')) as T;
+function read(path: string): Manifest {
+  return parse(readFileSync(join(folder, path), 'utf8')) as Manifest;
+}
+
+function kustomization(part: string): Kustomization {
+  return parse(readFileSync(join(folder, part, 'kustomization.yaml'), 'utf8')) as Kustomization;
 }
 
 const manifests = ['base', 'monitoring'].flatMap((part) =>
@@ -125,7 +129,7 @@ describe('deploy/kubernetes', () => {
 
   it('has every file in its kustomization, and no other', () => {
     const listed = ['base', 'monitoring'].flatMap((part) =>
-      read<Kustomization>(`${part}/kustomization.yaml`).resources.map((name) => `${part}/${name}`),
+      kustomization(part).resources.map((name) => `${part}/${name}`),
     );
     assert.deepEqual(listed.sort(), [...manifests].sort());
   });
@@ -205,7 +209,7 @@ describe('deploy/kubernetes', () => {
       const item = volume.items.find((one) => path === `${mount?.mountPath}/${one.path}`);
       assert.ok(keys.includes(item?.key ?? ''), path);
     }
-    const settings = read<Kustomization>('base/kustomization.yaml').configMapGenerator?.[0]?.literals ?? [];
+    const settings = kustomization('base').configMapGenerator?.[0]?.literals ?? [];
     const documented = readFileSync(new URL('../../docs/server.md', import.meta.url), 'utf8');
     for (const name of [...given.keys(), ...settings.map((one) => one.split('=')[0] ?? '')])
       assert.ok(documented.includes(`\`${name}\``), name);
