@@ -83,7 +83,8 @@ function kustomization(part: string): Kustomization {
   return parse(readFileSync(join(folder, part, 'kustomization.yaml'), 'utf8')) as Kustomization;
 }
 
-const manifests = ['base', 'monitoring'].flatMap((part) =>
+const parts = ['base', 'canary', 'monitoring'];
+const manifests = parts.flatMap((part) =>
   readdirSync(join(folder, part))
     .filter((name) => name !== 'kustomization.yaml')
     .map((name) => `${part}/${name}`),
@@ -128,9 +129,7 @@ describe('deploy/kubernetes', () => {
   });
 
   it('has every file in its kustomization, and no other', () => {
-    const listed = ['base', 'monitoring'].flatMap((part) =>
-      kustomization(part).resources.map((name) => `${part}/${name}`),
-    );
+    const listed = parts.flatMap((part) => kustomization(part).resources.map((name) => `${part}/${name}`));
     assert.deepEqual(listed.sort(), [...manifests].sort());
   });
 
@@ -172,19 +171,35 @@ describe('deploy/kubernetes', () => {
     assert.ok(key in secret.stringData);
   });
 
-  it('runs without rights, on a file system that it cannot write', () => {
-    const { spec } = read('base/deployment.yaml').spec.template;
-    const { runAsNonRoot, runAsUser, seccompProfile } = spec.securityContext ?? {};
-    assert.equal(runAsNonRoot, true);
-    assert.ok(Number(runAsUser) > 0);
-    assert.deepEqual(seccompProfile, { type: 'RuntimeDefault' });
-    assert.equal(spec.automountServiceAccountToken, false);
-    for (const { securityContext } of spec.containers)
-      assert.deepEqual(securityContext, {
-        allowPrivilegeEscalation: false,
-        readOnlyRootFilesystem: true,
-        capabilities: { drop: ['ALL'] },
-      });
+  for (const part of ['base', 'canary'])
+    it(`runs ${part} without rights, on a file system that it cannot write`, () => {
+      const { spec } = read(`${part}/deployment.yaml`).spec.template;
+      const { runAsNonRoot, runAsUser, seccompProfile } = spec.securityContext ?? {};
+      assert.equal(runAsNonRoot, true);
+      assert.ok(Number(runAsUser) > 0);
+      assert.deepEqual(seccompProfile, { type: 'RuntimeDefault' });
+      assert.equal(spec.automountServiceAccountToken, false);
+      for (const { securityContext } of spec.containers)
+        assert.deepEqual(securityContext, {
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+    });
+
+  it('has one canary, which reaches the service and is reached by Prometheus alone', () => {
+    const { spec } = read('canary/deployment.yaml');
+    assert.equal(spec.replicas, 1);
+    const { labels } = spec.template.metadata;
+    const service = read('canary/service.yaml');
+    const { podSelector } = read('canary/network-policy.yaml').spec;
+    for (const wanted of [spec.selector.matchLabels, service.spec.selector, podSelector.matchLabels])
+      assert.ok(isWithin(wanted, labels));
+    // No request of readers ends at the canary.
+    assert.ok(!isWithin(read('base/service.yaml').spec.selector, labels));
+    const [container] = spec.template.spec.containers;
+    const { value = '' } = container?.env?.find(({ name }) => name === 'MANDATE_SERVICE') ?? {};
+    assert.equal(new URL(value).hostname, read('base/service.yaml').metadata.name);
   });
 
   it('gives the service what it needs, from a Secret that is not here', () => {
