@@ -73,6 +73,7 @@ const letsSign = api(
 );
 const owns = api((principal) => has(principal, 'owner'));
 const administers = api((principal) => principal.operator === true || has(principal, 'owner'));
+const brings = api((principal) => principal.operator === true || has(principal, 'publisher'));
 const operates = api((principal) => principal.operator === true, '403');
 /** TUF files: without a token as if there were none. */
 const readsFile = (principal: Principal): Cell => {
@@ -244,6 +245,18 @@ const operations: Readonly<Record<OperationId, readonly Row[]>> = {
       expected: letsSign,
       call: async (slug, world) =>
         post(at(slug, `/proposals/${await proposal(slug, world)}/managed-signatures`)),
+    },
+  ],
+  getRestore: [{ what: '', expected: operates, call: () => get('/v1/restore') }],
+  beginRestore: [{ what: '', expected: operates, call: () => post('/v1/restore') }],
+  endRestore: [{ what: '', expected: operates, call: () => post('/v1/restore/end', {}) }],
+  getRestored: [{ what: '', expected: brings, call: (slug) => get(`/v1/restore/${slug}`) }],
+  keepFiles: [{ what: '', expected: brings, call: (slug) => post(`/v1/restore/${slug}/files`) }],
+  openRestored: [
+    {
+      what: '',
+      expected: api(({ operator }) => operator === true),
+      call: (slug) => post(`/v1/restore/${slug}/open`),
     },
   ],
   createToken: [

@@ -12,6 +12,7 @@ export const serviceCodes = [
   'TOO_LARGE', // the body or a header is over the limit
   'UNSUPPORTED_MEDIA_TYPE',
   'TIMEOUT', // the request took too long to arrive
+  'READ_ONLY', // restored from a backup, and not yet reconciled with what came after it
   'UNAVAILABLE', // the database cannot be reached, or the service is stopping
   'INTERNAL', // a fault of the service; the log has it under the request's id
 ] as const;

@@ -22,6 +22,14 @@ import {
 } from './proposal.ts';
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
 import {
+  beginRestoreRequestSchema,
+  keptFilesRequestSchema,
+  keptFilesSchema,
+  openRestoredRequestSchema,
+  restoredTenantSchema,
+  restoreSchema,
+} from './restore.ts';
+import {
   createTenantRequestSchema,
   setVisibilityRequestSchema,
   tenantListSchema,
@@ -88,6 +96,12 @@ export type OperationId =
   | 'testOperatorWebhook'
   | 'rotateOperatorWebhook'
   | 'resumeOperatorWebhook'
+  | 'getRestore'
+  | 'beginRestore'
+  | 'endRestore'
+  | 'getRestored'
+  | 'keepFiles'
+  | 'openRestored'
   | 'createToken'
   | 'whoAmI'
   | 'deleteToken';
@@ -370,6 +384,61 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
   testOperatorWebhook: operatorWebhooks.test,
   rotateOperatorWebhook: operatorWebhooks.rotate,
   resumeOperatorWebhook: operatorWebhooks.resume,
+  getRestore: {
+    method: 'GET',
+    path: '/v1/restore',
+    summary: 'The last restore from a backup, and the tenants that are read-only since; for operators',
+    query: { after: z.string().max(255) },
+    responses: { 200: restoreSchema },
+    refusals: ['FORBIDDEN', 'MALFORMED'],
+  },
+  beginRestore: {
+    method: 'POST',
+    path: '/v1/restore',
+    summary: 'Say that the database was restored from a backup: every tenant becomes read-only',
+    request: beginRestoreRequestSchema,
+    responses: { 200: restoreSchema, 201: restoreSchema },
+    refusals: ['FORBIDDEN', 'MALFORMED', 'TOO_LARGE'],
+  },
+  endRestore: {
+    method: 'POST',
+    path: '/v1/restore/end',
+    summary: 'Allow new tenants and tokens again; tenants that are not reconciled stay read-only',
+    responses: { 200: restoreSchema },
+    refusals: ['FORBIDDEN'],
+  },
+  getRestored: {
+    method: 'GET',
+    path: '/v1/restore/{slug}',
+    summary: 'What a restored tenant becomes with the files that were sent, and which are missing',
+    responses: { 200: restoredTenantSchema },
+    refusals: ['FORBIDDEN', 'NOT_FOUND'],
+  },
+  keepFiles: {
+    method: 'POST',
+    path: '/v1/restore/{slug}/files',
+    summary:
+      'Send files of a restored tenant that somebody kept; each is verified, none replaces a stored one',
+    request: keptFilesRequestSchema,
+    responses: { 200: keptFilesSchema },
+    refusals: ['FORBIDDEN', 'NOT_FOUND', 'MALFORMED', 'CONFLICT', 'TOO_LARGE'],
+  },
+  openRestored: {
+    method: 'POST',
+    path: '/v1/restore/{slug}/open',
+    summary: 'Put the newest state that was sent live, and open the tenant for writing',
+    request: openRestoredRequestSchema,
+    responses: { 200: restoredTenantSchema },
+    refusals: [
+      'FORBIDDEN',
+      'NOT_FOUND',
+      'MALFORMED',
+      'READ_ONLY',
+      'CONFLICT',
+      'THRESHOLD_NOT_MET',
+      'TOO_LARGE',
+    ],
+  },
   createToken: {
     method: 'POST',
     path: '/v1/tokens',

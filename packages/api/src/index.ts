@@ -12,6 +12,7 @@ export * from './openapi.ts';
 export * from './problem.ts';
 export * from './proposal.ts';
 export * from './publication.ts';
+export * from './restore.ts';
 export * from './tenant.ts';
 export * from './token.ts';
 export * from './webhook.ts';

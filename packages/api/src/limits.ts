@@ -44,6 +44,8 @@ export const apiLimits = {
   webhookUrlLength: 2_000,
   /** Managed keys of a tenant. */
   managedKeys: 256,
+  /** Tenants in one answer about a restore. */
+  restorePage: 500,
   /** The label of a token. */
   labelLength: 100,
   /** An issuer, a subject or a claim's value in a grant. */

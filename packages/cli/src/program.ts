@@ -35,6 +35,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   revoke: () => import('./command/revoke.ts'),
   audit: () => import('./command/audit.ts'),
   history: () => import('./command/history.ts'),
+  restore: () => import('./command/restore.ts'),
   status: () => import('./command/status.ts'),
   feed: () => import('./command/feed.ts'),
   webhook: () => import('./command/webhook.ts'),

@@ -15,6 +15,9 @@ import {
   tenantSchema,
   tokenSchema,
   managedKeySchema,
+  keptFilesSchema,
+  restoredTenantSchema,
+  restoreSchema,
   type AuditChain,
   type AuditKeys,
   type AuditPage,
@@ -23,6 +26,8 @@ import {
   type CreateTenantRequest,
   type CreateProposalRequest,
   type ManagedKey,
+  type KeptFiles,
+  type KeptFilesRequest,
   type OnlineKeys,
   type Problem,
   type Proposal,
@@ -31,6 +36,8 @@ import {
   type ProposalSummary,
   type Publication,
   type PublicationRequest,
+  type Restore,
+  type RestoredTenant,
   type RoleVersionList,
   type Tenant,
   type TenantGrant,
@@ -219,6 +226,32 @@ export class Service {
     return this.#call(method, path, schema, body);
   }
 
+  /** @param after the last slug of the page before */
+  restore(after: string): Promise<Restore> {
+    return this.#call('GET', `/v1/restore?after=${encodeURIComponent(after)}`, restoreSchema);
+  }
+
+  beginRestore(label: string): Promise<Restore> {
+    return this.#call('POST', '/v1/restore', restoreSchema, { label });
+  }
+
+  endRestore(): Promise<Restore> {
+    return this.#call('POST', '/v1/restore/end', restoreSchema, {});
+  }
+
+  restored(slug: string): Promise<RestoredTenant> {
+    return this.#call('GET', `/v1/restore/${encodeURIComponent(slug)}`, restoredTenantSchema);
+  }
+
+  keepFiles(slug: string, request: KeptFilesRequest): Promise<KeptFiles> {
+    return this.#call('POST', `/v1/restore/${encodeURIComponent(slug)}/files`, keptFilesSchema, request);
+  }
+
+  openRestored(slug: string, acceptLoss: boolean): Promise<RestoredTenant> {
+    const path = `/v1/restore/${encodeURIComponent(slug)}/open`;
+    return this.#call('POST', path, restoredTenantSchema, { acceptLoss });
+  }
+
   async #call<T>(method: Method, path: string, schema: Schema<T>, body?: object): Promise<T> {
     const response = await this.#fetch(method, path, body);
     const text = await readLimited(response).catch((cause: unknown) => {
@@ -310,6 +343,11 @@ function fromProblem(url: string, { code, detail, role, status }: Problem): CliE
     return new CliError('NOT_LOGGED_IN', detail, {
       ...options,
       next: `mandate login ${url} --token-file <file>`,
+    });
+  if (code === 'READ_ONLY')
+    return new CliError('REFUSED', detail, {
+      ...options,
+      next: 'wait for the operator, or see docs/restore.md',
     });
   // The service may have done it: it failed on the way to saying so.
   if (status >= 500) return new CliError('OUTCOME_UNKNOWN', detail, options);

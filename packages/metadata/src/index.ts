@@ -121,6 +121,17 @@ export {
   type ProposedFile,
   type RequirementStatus,
 } from './proposal.ts';
+export {
+  parseRecoveryFile,
+  Recovery,
+  type LoadRole,
+  type MissingFile,
+  type RecoveredRole,
+  type RecoveryBase,
+  type RecoveryFile,
+  type RecoveryPlan,
+  type Taken,
+} from './recovery.ts';
 export { parseRoot, profileVersion, topLevelRoles, type Root } from './root.ts';
 export { requireUnexpired, specVersion, type RoleType, type Signed } from './signed.ts';
 export { parseSnapshot, type Snapshot } from './snapshot.ts';

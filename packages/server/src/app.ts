@@ -23,6 +23,7 @@ import type { Metrics } from './metrics.ts';
 import { problemOf } from './problem.ts';
 import type { FailingKey } from './service-keys.ts';
 import type { RequestLimits } from './request-limit.ts';
+import type { WriteGate } from './write-gate.ts';
 
 export interface AppOptions {
   readonly handlers: Readonly<Record<OperationId, ApiHandler>>;
@@ -32,8 +33,10 @@ export interface AppOptions {
   /** Whether metrics are for anyone, not for operators alone. */
   readonly openMetrics: boolean;
   readonly log: Logger;
+  /** Before every write under `/v1`. */
+  readonly gate: WriteGate;
   /** Rejects where the service cannot work now. */
-  readonly checkReady: () => Promise<void>;
+  readonly checkReady: () => Promise<{ readonly status: 'ready' | 'read-only' }>;
   /** Keys of the service that do not sign: trouble of single tenants, which makes nobody else wait. */
   readonly failingKeys: () => readonly FailingKey[];
   readonly version: string;
@@ -137,9 +140,9 @@ export function createApp(options: AppOptions): Koa {
     context.body = { status: 'ok' };
   });
   router.get('/readyz', async (context) => {
-    await options.checkReady();
+    const { status } = await options.checkReady();
     const failing = options.failingKeys();
-    context.body = { status: 'ready' };
+    context.body = { status };
     if (context.get('Authorization') === '') return;
     // Names of tenants are for operators, and so is their number: private ones count. Whoever else asks hears whether it
     // is ready, with a good token or a bad one.
@@ -148,7 +151,7 @@ export function createApp(options: AppOptions): Koa {
       throw error;
     });
     if (caller?.operator === true)
-      context.body = { status: 'ready', failingKeys: failing.length, failing: failing.map(described) };
+      context.body = { status, failingKeys: failing.length, failing: failing.map(described) };
   });
   router.get(discoveryPath, async (context) => {
     context.body = discoveryOf(options.basePath, await options.hasRegistry());
@@ -171,6 +174,8 @@ export function createApp(options: AppOptions): Koa {
       const context = plain as unknown as AppContext & { params: Record<string, string> };
       context.state.operation = operation;
       const caller = await admit(context);
+      if (endpoint.method !== 'GET')
+        await options.gate.requireOpen(operation, caller, context.params['slug']);
       const answer = await handlers[operation]({ caller, parameters: context.params, message: context.req });
       context.status = answer.status;
       if (answer.headers !== undefined) context.set(answer.headers);

@@ -1,5 +1,6 @@
 /** Every setting, read once at the start. The table in docs/server.md has the same rows in the same order. */
 import { readFileSync } from 'node:fs';
+import { beginRestoreRequestSchema } from '@mandate/api';
 import {
   defaultKeyFolder,
   parseSealingKeys,
@@ -38,6 +39,11 @@ export interface ServerConfig extends RequestLimitSettings {
   readonly auditKey?: string | undefined;
   /** What the URI's backend may ask for, such as `MANDATE_PIN_FILE`. */
   readonly keyEnvironment?: Environment | undefined;
+  /** Names the restore from a backup that this database comes from: begun once for each name. */
+  readonly restored?: string | undefined;
+  /** Where the high-water mark of the database is kept; embedded: in the data folder. */
+  readonly stateFile?: string | undefined;
+  readonly stateMs: number;
   readonly production: boolean;
   /** Thumbprints of keys that anyone has: production refuses them. */
   readonly exampleKeys: ReadonlySet<string>;
@@ -113,6 +119,7 @@ export const defaultConfig: ServerConfig = {
   keyAlgorithm: 'ed25519',
   keyAccess: { keyFolder: defaultKeyFolder({}), passphrase: passphraseFrom({}) },
   signerTimeoutMs: 10_000,
+  stateMs: 5_000,
   production: false,
   exampleKeys,
   logLevel: 'info',
@@ -201,6 +208,13 @@ function secret(environment: Environment, name: string): string | undefined {
   }
 }
 
+function label(environment: Environment, name: string): string | undefined {
+  const text = environment[name] || undefined;
+  if (text !== undefined && !beginRestoreRequestSchema.safeParse({ label: text }).success)
+    throw wrong(name, 'a name for this restore, such as 2026-11-22: letters, digits, ".", "_", ":", "-"');
+  return text;
+}
+
 function sealingKeys(environment: Environment, name: string): SealingKeys | undefined {
   const text = secret(environment, name);
   if (text === undefined) return undefined;
@@ -276,6 +290,8 @@ export function configFrom(environment: Environment): ServerConfig {
     auditKey: environment['MANDATE_AUDIT_KEY'] || undefined,
     keyEnvironment: environment['MANDATE_AUDIT_KEY'] ? environment : undefined,
     production: flag(environment, 'MANDATE_PRODUCTION') ?? defaultConfig.production,
+    restored: label(environment, 'MANDATE_RESTORED'),
+    stateFile: environment['MANDATE_STATE_FILE'] || undefined,
     publicUrl: url(environment, 'MANDATE_PUBLIC_URL', ['http:', 'https:']),
     logLevel: oneOf(environment, 'MANDATE_LOG_LEVEL', logLevels) ?? defaultConfig.logLevel,
     poolSize: integer(environment, 'MANDATE_POOL_SIZE', 2, 200) ?? defaultConfig.poolSize,

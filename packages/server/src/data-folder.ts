@@ -1,5 +1,6 @@
 /**
- * The data folder of an embedded service: the database, the sealing key, the first operator's token. One process may
+ * The data folder of an embedded service: the database, the sealing key, the first operator's token, the mark of how
+ * far the database had come. One process may
  * have it open, enforced by a lock of the operating system that a killed process cannot leave behind.
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,8 @@ import { ServerError } from './error.ts';
 
 export interface DataFolder {
   readonly databaseFolder: string;
+  /** Where the high-water mark of the database is. */
+  readonly stateFile: string;
   /** Generated the first time. */
   sealingKeys(): SealingKeys;
   /** Writes a secret, mode 0600; returns the file's path. */
@@ -36,6 +39,7 @@ export function openDataFolder(path: string): DataFolder {
   };
   return {
     databaseFolder: inFolder('db'),
+    stateFile: inFolder('state.json'),
     writeSecret,
     sealingKeys() {
       let text: string;

@@ -45,6 +45,8 @@ import { requireMayCreate, requireParent } from './tenant-place.ts';
 import { tenantStateOf } from './tenant-state.ts';
 import { createWebhookHandlers, type WebhookHandlerContext } from './webhook-handler.ts';
 import { createToken, hasGrant, mayRead, type Caller } from './token.ts';
+import type { Restoration } from './restoration.ts';
+import { createRestoreHandlers } from './restore-handler.ts';
 
 export interface HandlerContext
   extends Omit<FeedHandlerContext, 'readable'>, Omit<WebhookHandlerContext, 'readable'> {
@@ -59,6 +61,7 @@ export interface HandlerContext
   readonly onVisibility: (slug: string) => void;
   readonly book: ProposalBook;
   readonly view: ProposalView;
+  readonly restoration: Restoration;
   /** A publication is answered within it, one way or the other. */
   readonly publicationTimeoutMs: number;
   readonly rules: SubmissionRules;
@@ -106,6 +109,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
 
   return {
     ...createAuditHandlers({ database, readable }),
+    ...createRestoreHandlers({ restoration: context.restoration, readable }),
     ...createManagedKeyHandlers({ database, keys: context.keys, readable, now: context.now }),
     ...createProposalHandlers({ database, registry, book: context.book, view: context.view, readable }),
     ...createFeedHandlers({ ...context, readable }),

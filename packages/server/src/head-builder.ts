@@ -29,6 +29,7 @@ export interface BuiltHead {
  * @param root the root after the group
  * @param current digest and length of the live snapshot, for a renewal that keeps it
  * @param now milliseconds since the epoch
+ * @param seen versions that readers may have seen and that are not stored: a restored database lost them
  */
 export async function buildHead(
   tenant: Tenant,
@@ -38,6 +39,11 @@ export async function buildHead(
   settings: HeadSettings,
   files: RoleFiles,
   now: number,
+  seen: { snapshot: number; timestamp: number; issuedMs: number } = {
+    snapshot: 0,
+    timestamp: 0,
+    issuedMs: 0,
+  },
 ): Promise<BuiltHead> {
   const { genesis } = root;
   if (genesis === undefined) throw new ServerError('INTERNAL', 'a live tenant has a root of our profile');
@@ -48,7 +54,7 @@ export async function buildHead(
     current === undefined
       ? await makeSnapshot(
           tenant.head?.linesWith(group.roles) ?? group.firstLines(),
-          before?.snapshotVersion ?? 0,
+          Math.max(before?.snapshotVersion ?? 0, seen.snapshot),
           { ...context, signers: signers.for(root, 'snapshot'), lifetimeMs: settings.snapshotLifetimeMs },
         )
       : undefined;
@@ -58,7 +64,10 @@ export async function buildHead(
       : { version: snapshot.version, length: snapshot.bytes.length, sha256: snapshot.sha256 };
   const timestamp = await makeTimestamp(
     named,
-    { version: before?.timestampVersion ?? 0, issuedMs: before?.timestampIssuedMs ?? 0 },
+    {
+      version: Math.max(before?.timestampVersion ?? 0, seen.timestamp),
+      issuedMs: Math.max(before?.timestampIssuedMs ?? 0, seen.issuedMs),
+    },
     { ...context, signers: signers.for(root, 'timestamp'), lifetimeMs: settings.timestampLifetimeMs },
   );
   const publications = group.members.map((member) => ({
@@ -69,7 +78,7 @@ export async function buildHead(
   const audit = chainAudit(
     { seq: before?.auditSeq ?? 0, hash: before?.auditHash ?? auditStart },
     group.members.map((member, i) => ({
-      action: 'publish',
+      action: member.restored === true ? 'restore' : 'publish',
       who: member.who,
       publication: member.id,
       ...(member.proposal === undefined ? {} : { proposal: member.proposal }),
@@ -139,10 +148,12 @@ async function newKeys(tenant: Tenant, group: Group, files: RoleFiles): Promise<
   for (const { accepted } of group.members) {
     for (const root of accepted.roots)
       for (const key of keysNamedIn(root).values()) found.add(key.thumbprint);
-    for (const { name, file, version } of accepted.roles) {
+    for (const { name, file } of accepted.roles) {
       const named = keysNamedIn(file);
       if (named.size === 0) continue;
-      const before = version > 1 ? keysNamedIn(await files.targets(tenant.id, name, version - 1)) : new Map();
+      // A restored role may skip versions.
+      const held = tenant.head?.versionOf(name) ?? 0;
+      const before = held > 0 ? keysNamedIn(await files.targets(tenant.id, name, held)) : new Map();
       for (const [keyId, key] of named) if (!before.has(keyId)) found.add(key.thumbprint);
     }
   }

@@ -22,6 +22,8 @@ export interface Member {
   readonly proposal?: number;
   /** Roles that the service signed with managed keys. */
   readonly managed?: readonly string[];
+  /** What a restored tenant gets back: live before, and lost since. */
+  readonly restored?: boolean;
   readonly files: readonly SubmittedFile[];
   readonly targets: readonly NewTarget[];
   readonly accepted: AcceptedPublication;

@@ -27,6 +27,8 @@ export interface MetricSources {
   readonly webhooks: () => Promise<{ active: number; failing: number; disabled: number }>;
   /** That wait for a feed in this process. */
   readonly feedReaders: () => number;
+  /** Restored and not reconciled. Asked at each scrape. */
+  readonly readOnlyTenants: () => Promise<number>;
   /** Until the first signed role expires, seconds; undefined where none is known. */
   readonly roleExpiresSeconds: () => number | undefined;
   /** What each key of the service is for that did not sign when it was last asked to. */
@@ -99,6 +101,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     help: 'Readers that wait for a feed in this process',
     registers: [registry],
   });
+  const readOnlyGauge = new Gauge({
+    name: 'mandate_restore_read_only_tenants',
+    help: 'Tenants that were restored from a backup and are not reconciled',
+    registers: [registry],
+  });
   const failingGauge = new Gauge({
     name: 'mandate_service_keys_failing',
     help: 'Keys of the service that did not sign when this process last asked them; an operator sees which at /readyz',
@@ -121,6 +128,8 @@ export function createMetrics(sources: MetricSources): Metrics {
       readersGauge.set(sources.feedReaders());
       const webhooks = await sources.webhooks().catch(() => undefined);
       for (const [state, count] of Object.entries(webhooks ?? {})) webhooksGauge.labels(state).set(count);
+      const readOnly = await sources.readOnlyTenants().catch(() => undefined);
+      if (readOnly !== undefined) readOnlyGauge.set(readOnly);
       return registry.metrics();
     },
     read(kind, status) {

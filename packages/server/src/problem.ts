@@ -28,6 +28,7 @@ const statuses = {
   UNSUPPORTED_MEDIA_TYPE: 415,
   RATE_LIMITED: 429,
   TIMEOUT: 408,
+  READ_ONLY: 503,
   UNAVAILABLE: 503,
   INTERNAL: 500,
 } as const satisfies Record<ApiCode, number>;
@@ -56,6 +57,7 @@ const titles = {
   UNSUPPORTED_MEDIA_TYPE: 'Not JSON',
   RATE_LIMITED: 'Too many requests',
   TIMEOUT: 'Too slow',
+  READ_ONLY: 'Restored from a backup, and not yet reconciled',
   UNAVAILABLE: 'Not available now',
   INTERNAL: 'A fault of the service',
 } as const satisfies Record<ApiCode, string>;

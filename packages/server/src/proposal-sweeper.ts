@@ -17,6 +17,8 @@ export interface SweeperOptions {
   readonly database: Database;
   readonly registry: TenantRegistry;
   readonly publisher: ProposalPublisher;
+  /** Nothing goes live in such a tenant. */
+  readonly isReadOnly: (slug: string) => Promise<boolean>;
   readonly everyMs: number;
   readonly now: () => number;
   readonly onTrouble: (error: unknown) => void;
@@ -54,9 +56,10 @@ export class ProposalSweeper {
   }
 
   #start(found: readonly OpenProposal[]): void {
-    const { registry, publisher, onTrouble } = this.#options;
+    const { registry, publisher, isReadOnly, onTrouble } = this.#options;
     for (const { slug, number } of found) {
       void (async () => {
+        if (await isReadOnly(slug)) return;
         const open = await registry.find(slug);
         if (open === undefined || publisher.isUnderWay(open.tenant, number)) return;
         await publisher.settle(open, number);

@@ -20,6 +20,11 @@ import { createHandlers } from './handler.ts';
 import { IssuedTokenVerifier } from './issued-token.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { HighWater } from './high-water.ts';
+import { theService } from './principal.ts';
+import { Restoration } from './restoration.ts';
+import { countRestoring } from './sql/restore.ts';
+import { WriteGate } from './write-gate.ts';
 import { Pruner } from './pruner.ts';
 import { ProposalBook } from './proposal-book.ts';
 import { ProposalPlans } from './proposal-plan.ts';
@@ -170,7 +175,21 @@ async function run(
       if (next.publications.length > 0) sequencer.soon();
     },
   });
+  const gate = new WriteGate({ database, stalenessMs: config.stalenessMs, now });
+  const restoration = new Restoration({
+    database,
+    files,
+    settings: config,
+    now,
+    onBegin: () => {
+      store.forgetHeads();
+      gate.forget();
+    },
+    onOpen: (tenant, { next: { head } }) =>
+      store.advance(tenant.slug, tenant.id, head.serial, head.rootVersion, head.timestampBytes),
+  });
   const metrics = createMetrics({
+    readOnlyTenants: () => countRestoring(database),
     waiting: () => registry.waiting,
     openProposals: () => countOpenProposals(database),
     webhooks: () => countWebhooks(database),
@@ -228,6 +247,28 @@ async function run(
     const naming = await tenantsNaming(database, [...examples, ...exampleKeyIds]);
     await requireNoExampleKeyInUse(registry, naming, examples);
   }
+  // Before anything is signed or served.
+  const told = new Set<string>();
+  const began = async (label: string, why: string): Promise<void> => {
+    if (told.has(label)) return;
+    told.add(label);
+    const begun = await restoration.begin(label, theService, why);
+    if (begun) log.error({ restore: label, why }, 'the database was restored: every tenant is read-only');
+    else log.warn({ restore: label, why }, 'this restore was begun before; it is not begun again');
+  };
+  if (config.restored !== undefined) await began(config.restored, 'the configuration says so');
+  const stateFile = config.stateFile ?? folder?.stateFile;
+  const highWater =
+    stateFile === undefined
+      ? undefined
+      : new HighWater({
+          database,
+          file: stateFile,
+          everyMs: config.stateMs,
+          onBehind: (version) => began(`behind-${version}`, `it is behind the mark in ${stateFile}`),
+          onTrouble: (error) => trouble('state', error),
+        });
+  await highWater?.check();
   const renewal = new Renewal({
     database,
     registry,
@@ -245,6 +286,7 @@ async function run(
     database,
     registry,
     publisher,
+    isReadOnly: (slug) => gate.isReadOnly(slug),
     everyMs: config.proposalSweepMs,
     now,
     onTrouble: proposalTrouble,
@@ -290,6 +332,7 @@ async function run(
       onVisibility: (slug) => store.forget(slug),
       book,
       view,
+      restoration,
       publicationTimeoutMs,
       rules: config,
       now,
@@ -303,6 +346,7 @@ async function run(
     authenticator,
     limits,
     openMetrics: config.openMetrics,
+    gate,
     metrics,
     log,
     version: serverVersion,
@@ -310,7 +354,7 @@ async function run(
     hasRegistry: async () => (await store.live('~')) !== undefined,
     checkReady: async () => {
       if (stopping) throw new ServerError('UNAVAILABLE', 'the service is stopping');
-      await database.query({ text: 'SELECT 1' });
+      return { status: (await countRestoring(database)) > 0 ? 'read-only' : 'ready' };
     },
     failingKeys: () => keys.failing,
   });
@@ -324,6 +368,11 @@ async function run(
       if (response.statusCode >= 500) log.error({ error: describeError(error) }, 'read failed');
     },
     notFound: () => new ServerError('NOT_FOUND', 'there is no such file'),
+    readOnly: () =>
+      new ServerError(
+        'READ_ONLY',
+        'the tenant was restored from a backup; its timestamp is served once it is reconciled',
+      ),
     methodNotAllowed: () => new ServerError('METHOD_NOT_ALLOWED', 'TUF files are read with GET or HEAD'),
   });
   const server = createServer(
@@ -377,6 +426,7 @@ async function run(
       await pruner.stop();
       await delivery.stop();
       await sender.close();
+      await highWater?.stop();
       await stop(server, config.stopTimeoutMs);
       const idle = sweeper.stop().then(() => registry.idle());
       await Promise.race([idle, sleep(config.stopTimeoutMs, undefined, { ref: false })]);

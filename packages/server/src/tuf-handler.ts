@@ -24,6 +24,7 @@ export interface TufHandlerOptions {
   /** Answers what is not a file with a problem document. */
   readonly refuse: (request: IncomingMessage, response: ServerResponse, error: unknown) => void;
   readonly notFound: () => Error;
+  readonly readOnly: () => Error;
   readonly methodNotAllowed: () => Error;
 }
 
@@ -66,7 +67,10 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
   async function find(slug: string, live: LiveTenant, path: string): Promise<ServedFile | undefined> {
     const [folder, name] = cut(path);
     if (folder === 'metadata') {
-      if (name === 'timestamp.json') return live.timestamp;
+      if (name === 'timestamp.json') {
+        if (live.timestamp === undefined) throw options.readOnly();
+        return live.timestamp;
+      }
       if (name === 'root.json') return store.newestRoot(live);
       const [, version, role] = versionedForm.exec(name) ?? [];
       if (version === undefined || role === undefined || role.length > limits.roleNameBytes) return undefined;
@@ -91,7 +95,7 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
     const place = placeOf(url);
     if (place?.path === 'metadata/timestamp.json') {
       const live = store.liveNow(place.slug);
-      if (live !== undefined) {
+      if (live?.timestamp !== undefined) {
         send(request, response, 'timestamp', live.timestamp.plain);
         return true;
       }

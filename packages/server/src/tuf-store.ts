@@ -22,7 +22,8 @@ export interface LiveTenant {
   readonly id: number;
   readonly serial: number;
   readonly rootVersion: number;
-  readonly timestamp: ServedFile;
+  /** Undefined while a restored tenant is not reconciled. */
+  readonly timestamp: ServedFile | undefined;
   /** Its answers are for the reader alone. */
   readonly isPrivate: boolean;
 }
@@ -104,6 +105,14 @@ export class TufStore {
     this.#changes += 1;
     this.#public.delete(slug);
     this.#private.delete(slug);
+  }
+
+  /** Every tenant is read anew. */
+  forgetHeads(): void {
+    this.#changes += 1;
+    this.#public.clear();
+    this.#private.clear();
+    this.#advanced.clear();
   }
 
   /** Keeps a file that went live, so that its first reader does not ask the database. */
@@ -226,7 +235,7 @@ export class TufStore {
     if (row === undefined) return undefined;
     const { isPrivate } = row;
     const known = this.#known(slug);
-    const read = { id, ...row, timestamp: timestampFile(row.timestampBytes) };
+    const read = { id, ...row, timestamp: row.timestampBytes ? timestampFile(row.timestampBytes) : undefined };
     const newest = [known?.live, this.#advanced.get(id)].reduce<Omit<LiveTenant, 'isPrivate'>>(
       (best, one) => (one !== undefined && one.serial > best.serial ? one : best),
       read,

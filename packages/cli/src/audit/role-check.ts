@@ -50,7 +50,8 @@ export class RoleCheck {
 
   add(seq: number, record: string): void {
     const said = parseRecord(record);
-    if (said === undefined || member(said, 'action') !== 'publish') return;
+    const action = said && member(said, 'action');
+    if (said === undefined || (action !== 'publish' && action !== 'restore')) return;
     const live = member(said, 'snapshot');
     const snapshot = typeof live === 'number' ? live : versionOf(live)?.version;
     const current = this.#trusted.snapshot?.file.version ?? 0;

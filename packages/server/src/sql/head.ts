@@ -39,7 +39,9 @@ export async function dueTenants(
 ): Promise<{ tenantId: number; slug: string }[]> {
   const { rows } = await client.query<{ tenantId: number; slug: string }>({
     text: `SELECT tenant_id AS "tenantId", slug FROM head JOIN tenant ON tenant.id = tenant_id
-           WHERE due_ms <= $1 AND tenant_id <> ALL($3::bigint[]) ORDER BY due_ms LIMIT $2`,
+           WHERE due_ms <= $1 AND tenant_id <> ALL($3::bigint[])
+             AND NOT EXISTS (SELECT 1 FROM restoring r WHERE r.tenant_id = head.tenant_id)
+           ORDER BY due_ms LIMIT $2`,
     values: [now, limit, without],
   });
   return rows;

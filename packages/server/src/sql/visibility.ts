@@ -7,7 +7,8 @@ import { transaction, type Database, type Queryable } from './connection.ts';
 export interface ServedRow {
   readonly serial: number;
   readonly rootVersion: number;
-  readonly timestampBytes: Buffer;
+  /** Null in a tenant that was restored and is not reconciled: it may be older than what readers have seen. */
+  readonly timestampBytes: Buffer | null;
   readonly isPrivate: boolean;
 }
 
@@ -15,9 +16,11 @@ export interface ServedRow {
 export async function readServed(client: Queryable, tenantId: number): Promise<ServedRow | undefined> {
   const { rows } = await client.query<ServedRow>({
     name: 'served',
-    text: `SELECT serial, root_version AS "rootVersion", timestamp_bytes AS "timestampBytes",
+    text: `SELECT serial, root_version AS "rootVersion",
+             CASE WHEN EXISTS (SELECT 1 FROM restoring r WHERE r.tenant_id = $1) THEN NULL
+                  ELSE timestamp_bytes END AS "timestampBytes",
              visibility = 'private' AS "isPrivate"
-           FROM head JOIN tenant ON tenant.id = tenant_id WHERE tenant_id = $1`,
+           FROM head JOIN tenant ON tenant.id = tenant_id WHERE head.tenant_id = $1`,
     values: [tenantId],
   });
   return rows[0];

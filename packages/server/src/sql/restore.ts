@@ -1,0 +1,236 @@
+/** What a restored database keeps of its way back: see `migrations/009.do.restore.sql`. */
+import type { Queryable } from './connection.ts';
+
+/** Holds the lease of a tenant that is read-only. */
+const nobody = '00000000-0000-0000-0000-000000000000';
+
+export interface RestoreRow {
+  readonly label: string;
+  readonly begunMs: number;
+  readonly endedMs: number | null;
+}
+
+/** The newest one. */
+export async function readRestore(client: Queryable): Promise<RestoreRow | undefined> {
+  const { rows } = await client.query<RestoreRow>({
+    text: `SELECT label, begun_ms AS "begunMs", ended_ms AS "endedMs" FROM restore
+           ORDER BY ended_ms IS NULL DESC, begun_ms DESC LIMIT 1`,
+  });
+  return rows[0];
+}
+
+/**
+ * Makes every tenant read-only: nobody gets its lease any more, and a leader at work loses it. In a transaction.
+ *
+ * @returns false where a restore of this label was begun before
+ */
+export async function insertRestore(client: Queryable, label: string, now: number): Promise<boolean> {
+  const { rows } = await client.query({
+    text: 'INSERT INTO restore (label, begun_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING label',
+    values: [label, now],
+  });
+  if (rows.length === 0) return false;
+  await client.query({
+    text: 'INSERT INTO restoring (tenant_id) SELECT id FROM tenant ON CONFLICT DO NOTHING',
+  });
+  // Leases first, as a commit takes them. A new serial tells every process to look again.
+  await client.query({
+    text: `UPDATE lease SET token = token + 1, holder = $1, wanted_by = NULL, expires_at = 'infinity',
+             serial = CASE WHEN serial = 0 THEN 0 ELSE serial + 1 END`,
+    values: [nobody],
+  });
+  await client.query({ text: 'UPDATE head SET serial = serial + 1' });
+  return true;
+}
+
+/** New tenants and tokens are allowed again. */
+export async function endRestores(client: Queryable, now: number): Promise<void> {
+  await client.query({ text: 'UPDATE restore SET ended_ms = $1 WHERE ended_ms IS NULL', values: [now] });
+}
+
+/** As `endRestores`, once no tenant is read-only any more. */
+export async function endFinishedRestores(client: Queryable, now: number): Promise<void> {
+  await client.query({
+    text: `UPDATE restore SET ended_ms = $1
+           WHERE ended_ms IS NULL AND NOT EXISTS (SELECT 1 FROM restoring)`,
+    values: [now],
+  });
+}
+
+/** Whether a restore has not ended, whether any tenant is read-only, and whether this one is. */
+export async function readGate(
+  client: Queryable,
+  slug: string | undefined,
+): Promise<{ unfinished: boolean; any: boolean; tenant: boolean }> {
+  const { rows } = await client.query<{ unfinished: boolean; any: boolean; tenant: boolean }>({
+    name: 'restore-gate',
+    text: `SELECT EXISTS (SELECT 1 FROM restore WHERE ended_ms IS NULL) AS unfinished,
+             EXISTS (SELECT 1 FROM restoring) AS "any",
+             EXISTS (SELECT 1 FROM restoring JOIN tenant ON id = tenant_id WHERE slug = $1) AS tenant`,
+    values: [slug ?? null],
+  });
+  return rows[0] as { unfinished: boolean; any: boolean; tenant: boolean };
+}
+
+/** Tenants that are read-only, by slug. */
+export async function listRestoring(
+  client: Queryable,
+  after: string,
+  limit: number,
+): Promise<{ slug: string; path: string; genesis: string | null }[]> {
+  const { rows } = await client.query<{ slug: string; path: string; genesis: string | null }>({
+    text: `SELECT slug, path, genesis FROM restoring JOIN tenant ON id = tenant_id
+           WHERE slug > $1 COLLATE "C" ORDER BY slug LIMIT $2`,
+    values: [after, limit],
+  });
+  return rows;
+}
+
+export async function countRestoring(client: Queryable): Promise<number> {
+  const { rows } = await client.query<{ count: number }>({ text: 'SELECT count(*) AS count FROM restoring' });
+  return rows[0]?.count ?? 0;
+}
+
+export async function isRestoring(client: Queryable, tenantId: number): Promise<boolean> {
+  const { rows } = await client.query({
+    text: 'SELECT 1 FROM restoring WHERE tenant_id = $1',
+    values: [tenantId],
+  });
+  return rows.length > 0;
+}
+
+/**
+ * Opens a tenant for writing, first in its transaction. What it was read-only for goes with it.
+ *
+ * @param serial of the head that the decision was made on; 0 before the first publication
+ * @returns false where somebody else was first
+ */
+export async function reopenTenant(
+  client: Queryable,
+  tenantId: number,
+  serial: number,
+  moved: boolean,
+): Promise<boolean> {
+  const { rows } = await client.query({
+    text: `UPDATE lease SET token = token + 1, holder = NULL, wanted_by = NULL, expires_at = '-infinity',
+             serial = serial + $3
+           WHERE tenant_id = $1 AND serial = $2 AND EXISTS (SELECT 1 FROM restoring WHERE tenant_id = $1)
+           RETURNING tenant_id`,
+    values: [tenantId, serial, moved ? 1 : 0],
+  });
+  if (rows.length === 0) return false;
+  for (const table of ['restore_file', 'restore_target', 'restoring'])
+    await client.query({ text: `DELETE FROM ${table} WHERE tenant_id = $1`, values: [tenantId] });
+  return true;
+}
+
+export interface KeptRow {
+  readonly role: string;
+  readonly version: number;
+  readonly bytes: Buffer;
+}
+
+/** Roots, timestamps and snapshots that were sent. */
+export async function readKeptTop(client: Queryable, tenantId: number): Promise<KeptRow[]> {
+  const { rows } = await client.query<KeptRow>({
+    text: `SELECT role, version, bytes FROM restore_file
+           WHERE tenant_id = $1 AND role IN ('root', 'timestamp', 'snapshot') ORDER BY role, version`,
+    values: [tenantId],
+  });
+  return rows;
+}
+
+/** @param sha256 hex; undefined: any file of the version */
+export async function readKeptRole(
+  client: Queryable,
+  tenantId: number,
+  role: string,
+  version: number,
+  sha256: string | undefined,
+): Promise<Buffer | undefined> {
+  const { rows } = await client.query<{ bytes: Buffer }>({
+    text: `SELECT bytes FROM restore_file
+           WHERE tenant_id = $1 AND role = $2 AND version = $3 AND ($4::text IS NULL OR sha256 = decode($4, 'hex'))
+           ORDER BY sha256 LIMIT 1`,
+    values: [tenantId, role, version, sha256 ?? null],
+  });
+  return rows[0]?.bytes;
+}
+
+export async function insertKept(
+  client: Queryable,
+  tenantId: number,
+  files: readonly (KeptRow & { readonly sha256: string })[],
+): Promise<void> {
+  for (const { role, version, sha256, bytes } of files) {
+    await client.query({
+      text: `INSERT INTO restore_file (tenant_id, role, version, sha256, bytes)
+             SELECT $1, $2, $3, decode($4, 'hex'), $5
+             WHERE EXISTS (SELECT 1 FROM restoring WHERE tenant_id = $1) ON CONFLICT DO NOTHING`,
+      values: [tenantId, role, version, sha256, bytes],
+    });
+  }
+}
+
+interface KeptTarget {
+  readonly path: string;
+  /** Hex. */
+  readonly sha256: string;
+  readonly bytes: Uint8Array;
+}
+
+export async function insertKeptTargets(
+  client: Queryable,
+  tenantId: number,
+  targets: readonly KeptTarget[],
+): Promise<void> {
+  for (const { path, sha256, bytes } of targets) {
+    await client.query({
+      text: `INSERT INTO restore_target (tenant_id, path, sha256, bytes)
+             SELECT $1, $2, decode($3, 'hex'), $4
+             WHERE EXISTS (SELECT 1 FROM restoring WHERE tenant_id = $1) ON CONFLICT DO NOTHING`,
+      values: [tenantId, path, sha256, bytes],
+    });
+  }
+}
+
+/** Of these, what is neither stored nor sent: `path` and `sha256`, hex. */
+export async function missingTargetsOf(
+  client: Queryable,
+  tenantId: number,
+  wanted: readonly { path: string; sha256: string }[],
+): Promise<{ path: string; sha256: string }[]> {
+  const { rows } = await client.query<{ path: string; sha256: string }>({
+    text: `SELECT w.path, w.sha256 FROM unnest($2::text[], $3::text[]) AS w (path, sha256)
+           WHERE NOT EXISTS (SELECT 1 FROM target_file t
+                             WHERE t.tenant_id = $1 AND t.path = w.path AND t.sha256 = decode(w.sha256, 'hex'))
+             AND NOT EXISTS (SELECT 1 FROM restore_target t
+                             WHERE t.tenant_id = $1 AND t.path = w.path AND t.sha256 = decode(w.sha256, 'hex'))`,
+    values: [tenantId, wanted.map(({ path }) => path), wanted.map(({ sha256 }) => sha256)],
+  });
+  return rows;
+}
+
+export async function readKeptTargets(
+  client: Queryable,
+  tenantId: number,
+  wanted: readonly { path: string; sha256: string }[],
+): Promise<{ path: string; sha256: string; bytes: Buffer }[]> {
+  const { rows } = await client.query<{ path: string; sha256: string; bytes: Buffer }>({
+    text: `SELECT t.path, encode(t.sha256, 'hex') AS sha256, t.bytes FROM restore_target t
+           JOIN unnest($2::text[], $3::text[]) AS w (path, sha256)
+             ON t.path = w.path AND t.sha256 = decode(w.sha256, 'hex')
+           WHERE t.tenant_id = $1`,
+    values: [tenantId, wanted.map(({ path }) => path), wanted.map(({ sha256 }) => sha256)],
+  });
+  return rows;
+}
+
+/** Which database this is, and the newest timestamp version in it: that grows with every write to any tenant. */
+export async function readHighWater(client: Queryable): Promise<{ id: string; version: number }> {
+  const { rows } = await client.query<{ id: string; version: number }>({
+    text: `SELECT (SELECT id FROM database_identity) AS id,
+             coalesce((SELECT max(timestamp_version) FROM head), 0) AS version`,
+  });
+  return rows[0] as { id: string; version: number };
+}
