@@ -2,6 +2,7 @@
  * A mark outside the database of how far it had come: the newest timestamp version of any tenant, which grows with every
  * write and every renewal. A database that is behind the mark went back, however that happened.
  */
+import { randomUUID } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import { z } from 'zod';
 import { ServerError } from './error.ts';
@@ -24,11 +25,16 @@ export interface HighWaterOptions {
 
 export class HighWater {
   readonly #options: HighWaterOptions;
-  readonly #periodic: Periodic;
+  #periodic: Periodic | undefined;
 
   constructor(options: HighWaterOptions) {
     this.#options = options;
-    this.#periodic = new Periodic(() => this.check(), options.everyMs, options.onTrouble);
+  }
+
+  /** The first check, whose failure is the caller's, and then one after another. @throws as `check`. */
+  async start(): Promise<void> {
+    await this.check();
+    this.#periodic = new Periodic(() => this.check(), this.#options.everyMs, this.#options.onTrouble);
   }
 
   /**
@@ -51,7 +57,7 @@ export class HighWater {
 
   /** The last mark is set. */
   async stop(): Promise<void> {
-    await this.#periodic.stop();
+    await this.#periodic?.stop();
     await this.check().catch(this.#options.onTrouble);
   }
 
@@ -71,7 +77,7 @@ export class HighWater {
 }
 
 async function save(file: string, mark: Mark): Promise<void> {
-  const beside = `${file}.${process.pid}`;
+  const beside = `${file}.${randomUUID()}`;
   const handle = await open(beside, 'w', 0o600);
   try {
     await handle.writeFile(`${JSON.stringify(mark)}\n`);

@@ -25,12 +25,14 @@ import {
   sha256Of,
   type RecoveryFile,
   type RecoveryPlan,
+  type Root,
   type Taken,
 } from '@mandate/metadata';
 import { recordEvents, serviceLogId } from './audit.ts';
-import { ServerError } from './error.ts';
+import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
+import type { OnlineSigners } from './online-key.ts';
 import { describe, type Principal } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
 import { transaction, type Database } from './sql/connection.ts';
@@ -210,7 +212,7 @@ export class Restoration {
     );
     const missingTargets = await sql.missingTargetsOf(database, tenant.id, wantedTargets);
     const signers = await tenant.signers(plan.root);
-    const onlineKeysHeld = signers.covers(plan.root);
+    const onlineKeysHeld = holdsKeys(signers, plan.root);
     return { recovery, plan, wantedTargets, missingTargets, onlineKeysHeld };
   }
 
@@ -299,6 +301,17 @@ export class Restoration {
   }
 }
 
+function holdsKeys(signers: OnlineSigners, root: Root): boolean {
+  try {
+    signers.for(root, 'snapshot');
+    signers.for(root, 'timestamp');
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'THRESHOLD_NOT_MET')) return false;
+    throw error;
+  }
+}
+
 function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
@@ -324,6 +337,7 @@ function stateOf(tenant: Tenant, readOnly: boolean, way: Way | undefined): Resto
   return {
     path,
     slug,
+    ...(plan?.root.genesis === undefined ? {} : { genesis: plan.root.genesis }),
     readOnly,
     ...(row === undefined
       ? {}

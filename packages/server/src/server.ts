@@ -268,7 +268,7 @@ async function run(
           onBehind: (version) => began(`behind-${version}`, `it is behind the mark in ${stateFile}`),
           onTrouble: (error) => trouble('state', error),
         });
-  await highWater?.check();
+  await highWater?.start();
   const renewal = new Renewal({
     database,
     registry,

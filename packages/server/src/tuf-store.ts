@@ -235,7 +235,11 @@ export class TufStore {
     if (row === undefined) return undefined;
     const { isPrivate } = row;
     const known = this.#known(slug);
-    const read = { id, ...row, timestamp: row.timestampBytes ? timestampFile(row.timestampBytes) : undefined };
+    const read = {
+      id,
+      ...row,
+      timestamp: row.timestampBytes ? timestampFile(row.timestampBytes) : undefined,
+    };
     const newest = [known?.live, this.#advanced.get(id)].reduce<Omit<LiveTenant, 'isPrivate'>>(
       (best, one) => (one !== undefined && one.serial > best.serial ? one : best),
       read,

@@ -56,7 +56,10 @@ export class Reconciliation {
       while ((await this.#roots()) > 0);
       for (const keeper of this.#keepers) await this.#send(keeper, () => keeper.tops(this.#wanted));
       // A role that comes may delegate to others that are missing.
-      while ((await this.#missing()) > 0);
+      for (let before = -1; before !== this.#lacking();) {
+        before = this.#lacking();
+        await this.#missing();
+      }
       await this.#targets();
     }
     return {
@@ -64,6 +67,12 @@ export class Reconciliation {
       refused: [...this.#refused.values()],
       unreachable: [...this.#unreachable].map(([from, detail]) => ({ from, detail })),
     };
+  }
+
+  /** Changes with every file that helps: a role that came names others, at most as many as there are. */
+  #lacking(): number {
+    const { missing, recovered } = this.#tenant;
+    return missing.length * 10_000 + recovered.length;
   }
 
   async #roots(): Promise<number> {
@@ -77,9 +86,7 @@ export class Reconciliation {
     return taken;
   }
 
-  /** @returns how many were taken */
-  async #missing(): Promise<number> {
-    let taken = 0;
+  async #missing(): Promise<void> {
     for (const keeper of this.#keepers) {
       const { missing } = this.#tenant;
       let batch: Sent[] = [];
@@ -87,7 +94,7 @@ export class Reconciliation {
       const flush = async (): Promise<void> => {
         const files = batch;
         [batch, bytes] = [[], 0];
-        if (files.length > 0) taken += await this.#send(keeper, () => Promise.resolve(files));
+        if (files.length > 0) await this.#send(keeper, () => Promise.resolve(files));
       };
       for (const { role, version, sha256 } of missing) {
         const found = await this.#ask(keeper, () => keeper.role(this.#wanted, role, version, sha256));
@@ -100,7 +107,6 @@ export class Reconciliation {
       await flush();
       if (this.#tenant.missing.length === 0) break;
     }
-    return taken;
   }
 
   async #targets(): Promise<void> {
