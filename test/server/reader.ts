@@ -48,7 +48,7 @@ export class Readers {
       .then((view) => view.find('team/app/v1', Date.now()))
       .then(
         () => 'current',
-        (error: { code?: string }) => error.code ?? String(error),
+        (error: Error & { code?: string }) => error.code ?? error.message,
       );
     if (outcome === 'current') this.#note(name, folder);
     return outcome;
