@@ -203,6 +203,8 @@ for (const backend of backends) {
     let oldTimestamp: string;
     let mirror: string;
     let policyName: string;
+    /** Of the feed, from after the backup. */
+    let cursor: string;
 
     before(async function () {
       backend.prepare(this);
@@ -236,6 +238,7 @@ for (const backend of backends) {
       assert.deepEqual(await lostReaders.all(deployment.url), ['current', 'current']);
       policyName = `~policy/${digest.slice(7)}.readers`;
       mirror = await deployment.mirror('acme', [policyName]);
+      cursor = (await operator.call<{ next: string }>('GET', '/v1/feed?after=latest')).body.next;
       await deployment.restore();
     });
 
@@ -256,6 +259,12 @@ for (const backend of backends) {
       const authorization = `Bearer ${deployment.service.operator.token}`;
       const metrics = await fetch(`${deployment.url}/metrics`, { headers: { authorization } });
       assert.match(await metrics.text(), /read_only_tenants 2/);
+    });
+
+    it('refuses cursors of the feed that are from after the backup', async () => {
+      const { operator } = deployment.service;
+      const { status, body } = await operator.call<{ code: string }>('GET', `/v1/feed?after=${cursor}`);
+      assert.deepEqual([status, body.code], [410, 'CURSOR_GONE']);
     });
 
     it('serves no timestamp, to no client that was here before and to no new one', async () => {
