@@ -21,6 +21,7 @@ export type CliErrorCode =
   | 'EXPIRED_EXPORT' // an exported proposal whose timestamp has expired
   | 'REFUSED' // the service refused; `serviceCode` says why
   | 'UNREACHABLE' // the service does not answer
+  | 'COULD_NOT_CHECK' // the canary had no answer to check: exit code 2
   | 'OUTCOME_UNKNOWN' // it stopped answering, and whether it published is not known
   | 'BAD_ANSWER'; // what the service answered is not what its interface says
 

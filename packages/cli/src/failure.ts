@@ -10,7 +10,7 @@ export interface Failure {
   readonly role?: string;
   readonly keys?: readonly string[];
   readonly next?: string;
-  /** 2 for a command line that cannot be meant, else 1. */
+  /** 2 for a command line that cannot be meant and a canary that could not check, else 1. */
   readonly exitCode: 1 | 2;
 }
 
@@ -90,7 +90,7 @@ export function failureOf(error: unknown): Failure {
       ...(role === undefined ? {} : { role }),
       ...(keys === undefined ? {} : { keys }),
       ...(next === undefined ? {} : { next }),
-      exitCode: code === 'USAGE' ? 2 : 1,
+      exitCode: code === 'USAGE' || code === 'COULD_NOT_CHECK' ? 2 : 1,
     };
   }
   if (isCoded(error)) {

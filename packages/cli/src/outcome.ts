@@ -7,6 +7,8 @@ export interface Outcome {
   readonly json: unknown;
   /** False for a verdict that refuses: exit code 1; JSON goes to stdout like any result, text to stderr. */
   readonly ok?: boolean;
+  /** Where `ok` is false and another exit code than 1 says why. */
+  readonly exitCode?: 2;
   readonly hints?: readonly string[];
   /** Everything was said already. */
   readonly silent?: boolean;
@@ -19,5 +21,5 @@ export function show(outcome: Outcome, json: boolean, terminal: Terminal): numbe
   else if (outcome.ok === false) terminal.note(outcome.text);
   else terminal.result(outcome.text);
   if (!json) for (const hint of outcome.hints ?? []) terminal.hint(hint);
-  return outcome.ok === false ? 1 : 0;
+  return outcome.ok === false ? (outcome.exitCode ?? 1) : 0;
 }

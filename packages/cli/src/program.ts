@@ -39,6 +39,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   status: () => import('./command/status.ts'),
   feed: () => import('./command/feed.ts'),
   webhook: () => import('./command/webhook.ts'),
+  canary: () => import('./command/canary.ts'),
 };
 
 const summary =

@@ -23,12 +23,7 @@ export interface DataFolder {
 /** @throws ServerError DATA_FOLDER_IN_USE, or CONFIGURATION where the folder cannot be used. */
 export function openDataFolder(path: string): DataFolder {
   const inFolder = (name: string): string => join(path, name);
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new ServerError('CONFIGURATION', `the data folder ${path} cannot be made`, { cause: error });
-  }
-  const lock = lockFile(inFolder('lock'), path);
+  const unlock = lockFolder(path, 'set MANDATE_DATA to another folder');
 
   const writeSecret = (name: string, text: string): string => {
     const file = inFolder(name);
@@ -52,23 +47,36 @@ export function openDataFolder(path: string): DataFolder {
       }
       return parseSealingKeys(text);
     },
-    close: () => lock.close(),
+    close: unlock,
   };
 }
 
-/** SQLite's exclusive lock is a lock of the operating system: it ends with the process, however that ends. */
-function lockFile(file: string, folder: string): DatabaseSync {
+/**
+ * Makes a folder and keeps other processes out of it. SQLite's exclusive lock is a lock of the operating system: it ends
+ * with the process, however that ends.
+ *
+ * @param otherwise what to do besides stopping the other process
+ * @returns gives the folder free
+ * @throws ServerError DATA_FOLDER_IN_USE, CONFIGURATION
+ */
+export function lockFolder(path: string, otherwise: string): () => void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new ServerError('CONFIGURATION', `the data folder ${path} cannot be made`, { cause: error });
+  }
   let lock: DatabaseSync | undefined;
   try {
-    lock = new DatabaseSync(file);
+    lock = new DatabaseSync(join(path, 'lock'));
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
-    return lock;
   } catch (error) {
     lock?.close();
     throw new ServerError(
       'DATA_FOLDER_IN_USE',
-      `another process has the data folder ${folder} open; stop it, or set MANDATE_DATA to another folder`,
+      `another process has the data folder ${path} open; stop it, or ${otherwise}`,
       { cause: error },
     );
   }
+  const held = lock;
+  return () => held.close();
 }

@@ -1,4 +1,5 @@
 /** The Mandate service. */
 export { configFrom, defaultConfig, type Environment, type ServerConfig } from './config.ts';
 export { ServerError, type InternalCode, type ServerCode } from './error.ts';
-export { serverVersion, startServer, type RunningServer } from './server.ts';
+export { startServer, type RunningServer } from './server.ts';
+export { serverVersion } from './version.ts';

@@ -50,6 +50,7 @@ import { createFirstOperator, ensureOperator, TokenReader } from './token.ts';
 import { TufAccess } from './tuf-access.ts';
 import { createTufHandler } from './tuf-handler.ts';
 import { TufStore } from './tuf-store.ts';
+import { serverVersion } from './version.ts';
 import { WebhookDelivery } from './webhook-delivery.ts';
 import { resealWebhookSecrets } from './webhook-secret.ts';
 import { WebhookSender } from './webhook-sender.ts';
@@ -62,8 +63,6 @@ export interface RunningServer {
   /** Lets what is under way end, within the configured time. */
   close(): Promise<void>;
 }
-
-export const serverVersion = '0.1.0';
 
 const maxHeaderBytes = 16_384;
 const maxHeaders = 100;

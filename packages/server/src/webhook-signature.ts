@@ -15,6 +15,13 @@ export function webhookSecretText(secret: Uint8Array): string {
   return `whsec_${Buffer.from(secret).toString('base64')}`;
 }
 
+/** Undefined for what `webhookSecretText` does not give, or less than 24 bytes (standard-webhooks specification). */
+export function parseWebhookSecret(text: string): Uint8Array | undefined {
+  const [, base64] = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/.exec(text) ?? [];
+  const secret = Buffer.from(base64 ?? '', 'base64');
+  return secret.length >= 24 && secret.toString('base64') === base64 ? secret : undefined;
+}
+
 export interface WebhookMessage {
   /** The same whenever the same event is sent again to the same webhook. No full stop in it. */
   readonly id: string;

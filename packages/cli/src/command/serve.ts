@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
+import { stopSignal } from '../stop-signal.ts';
 
 interface Options {
   readonly port?: string;
@@ -63,16 +64,4 @@ async function serve(context: Context, options: Options): Promise<Outcome> {
 
 function existing(path: string): string | undefined {
   return existsSync(path) ? path : undefined;
-}
-
-/** Resolves at the first signal to stop; a second one ends the process at once, as by default. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-    const stop = (): void => {
-      for (const signal of signals) process.off(signal, stop);
-      resolve();
-    };
-    for (const signal of signals) process.on(signal, stop);
-  });
 }

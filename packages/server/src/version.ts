@@ -1,0 +1,2 @@
+/** The version of service and canary. */
+export const serverVersion = '0.1.0';
