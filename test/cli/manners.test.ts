@@ -36,6 +36,7 @@ const commands = [
   ['root', 'show'],
   ['root', 'propose'],
   ['revoke', 'key'],
+  ['canary'],
 ] as const;
 
 describe('cli: manners', () => {

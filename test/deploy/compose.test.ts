@@ -9,6 +9,7 @@ import { parse } from 'yaml';
 interface Service {
   readonly image?: string;
   readonly build?: string;
+  readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly networks?: readonly string[];
   readonly volumes?: readonly string[];
@@ -91,6 +92,20 @@ describe('docker-compose.yml', () => {
       'PORT',
     ]);
     assert.match(environment['DATABASE_URL'] ?? '', /@postgres:5432\/mandate$/);
+  });
+
+  it('runs the canary beside them, with a token and a folder of its own, and away from the database', () => {
+    const { image, command = [], environment = {}, networks, volumes, depends_on } = service('canary');
+    assert.equal(image, service('mandate-1').image);
+    assert.equal(command[0], 'canary');
+    const option = (name: string): string | undefined => command[command.indexOf(name) + 1];
+    // The image's health check asks /healthz on PORT.
+    assert.equal(option('--port'), environment['PORT']);
+    assert.deepEqual(volumes, [`canary-data:${option('--state')}`]);
+    assert.deepEqual(Object.keys(environment).sort(), ['MANDATE_SERVICE', 'MANDATE_TOKEN', 'PORT']);
+    const [, name = ''] = /^http:\/\/([^:]+):8080$/.exec(environment['MANDATE_SERVICE'] ?? '') ?? [];
+    assert.deepEqual(Object.keys(depends_on ?? {}), [name]);
+    assert.deepEqual(networks, ['front']);
   });
 
   it('has PostgreSQL 17, a registry and a proxy', () => {

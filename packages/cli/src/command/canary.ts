@@ -111,6 +111,8 @@ async function configOf(context: Context, options: Options): Promise<CanaryConfi
     pathsPerTenant: parseCount('--paths', options.paths, 1_000),
     port: options.port === undefined ? undefined : parseCount('--port', options.port, 65_535),
     webhook: await webhookOf(context, options),
+    // What a single round found is its result.
+    logLevel: options.once === true ? 'error' : 'info',
     now: context.now,
   };
 }
@@ -154,16 +156,22 @@ async function webhookOf(
 }
 
 function outcomeOfRound(report: RoundReport, outcome: 'agree' | 'disagree' | 'could-not-check'): Outcome {
-  const { tenants, counts, findings } = report;
+  const { tenants, counts, findings, skipped } = report;
   const lines = findings.map(
     ({ tenant, path, result, ours, theirs }) =>
       `${result}  ${plain(tenant)}  ${plain(path ?? 'metadata')}\n  ours:   ${plain(ours)}\n  theirs: ${plain(theirs)}`,
+  );
+  const reasons = skipped.map(({ tenant, why, file, bytes }) =>
+    [
+      `skipped  ${plain(tenant)}  ${why}`,
+      ...(file === undefined ? [] : [`${plain(file)}, ${bytes} bytes`]),
+    ].join('  '),
   );
   const numbers = Object.entries(counts)
     .map(([result, count]) => `${count} ${result}`)
     .join(', ');
   return {
-    text: [...lines, `${tenants} ${tenants === 1 ? 'tenant' : 'tenants'}: ${numbers}`].join('\n'),
+    text: [...lines, ...reasons, `${tenants} ${tenants === 1 ? 'tenant' : 'tenants'}: ${numbers}`].join('\n'),
     json: { outcome, ...report },
     ok: outcome === 'agree',
     ...(outcome === 'could-not-check' ? { exitCode: 2 } : {}),

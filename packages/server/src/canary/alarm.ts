@@ -1,5 +1,6 @@
 /** Alarms that stand: raised once by log and webhook, asked again in every round, taken back when both agree. */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
 import { WebhookSender } from '../webhook-sender.ts';
 import { isBad, type CheckResult, type Finding } from './answer.ts';
@@ -27,6 +28,7 @@ export interface AlarmsOptions {
 
 const attempts = 3;
 const timeoutMs = 10_000;
+const retryMs = 1_000;
 
 export class Alarms {
   readonly #options: AlarmsOptions;
@@ -107,6 +109,7 @@ export class Alarms {
       const sent = { id, timestamp, body: JSON.stringify(message) };
       failure = await this.#sender.send(webhook.url, sent, [webhook.secret], signal).catch(() => 'STOPPED');
       if (failure === undefined || signal.aborted) return;
+      await sleep(retryMs * 2 ** attempt, undefined, { signal }).catch(() => undefined);
     }
     log.error({ tenant, failure }, 'canary: the webhook does not take an alarm');
   }

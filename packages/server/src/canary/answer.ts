@@ -23,7 +23,7 @@ export interface Finding {
 }
 
 /** One line for logs and messages: `found 528 sha256:...`, `absent`, `refused: ...`. */
-export function answerText(answer: Answer | undefined): string {
+function answerText(answer: Answer | undefined): string {
   if (answer === undefined) return 'no answer in its time';
   if (answer.kind === 'found') return `found ${answer.length} sha256:${answer.sha256}`;
   return answer.kind === 'absent' ? 'absent' : `refused: ${answer.why}`;

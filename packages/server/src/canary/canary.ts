@@ -4,7 +4,6 @@
  * implementations agree and whether what is served is fresh, not whom to trust.
  */
 import { lockFolder } from '../data-folder.ts';
-import { ServerError } from '../error.ts';
 import { createLogger, describeError, type Logger } from '../log.ts';
 import { serverVersion } from '../version.ts';
 import { Alarms } from './alarm.ts';
@@ -16,7 +15,7 @@ import { KeptState } from './kept-state.ts';
 import { News } from './news.ts';
 import { pick } from './sample.ts';
 import { ServiceReader } from './service-reader.ts';
-import { TenantCheck, type TenantReport } from './tenant-check.ts';
+import { TenantCheck, type SkipReason, type TenantReport } from './tenant-check.ts';
 
 export interface RunningCanary {
   /** Of `/metrics` and `/healthz`, where they were asked for. */
@@ -31,6 +30,8 @@ export interface RoundReport {
   readonly counts: Readonly<Record<CheckResult, number>>;
   /** What was not agreed on, by tenant. */
   readonly findings: readonly (Finding & { readonly tenant: string })[];
+  /** What was too large, and what else kept a check from its end. */
+  readonly skipped: readonly (SkipReason & { readonly tenant: string })[];
 }
 
 type Destination = { write(line: string): void };
@@ -150,7 +151,7 @@ class Canary {
   /** Whether something came to an end within the time that the longest check may take. */
   isAlive(): boolean {
     const { checkBudgetMs, confirmMs, requestTimeoutMs, feedPollMs } = this.#config;
-    const longest = feedPollMs + 4 * (checkBudgetMs + confirmMs + 4 * requestTimeoutMs) + 30_000;
+    const longest = feedPollMs + 4 * (checkBudgetMs + confirmMs + 4 * requestTimeoutMs) + 60_000;
     return performance.now() - this.#lastSignOfLife < longest;
   }
 
@@ -263,7 +264,10 @@ function summaryOf(reports: readonly TenantReport[]): RoundReport {
   const findings = reports.flatMap(({ slug, findings }) =>
     findings.filter(({ result }) => result !== 'agree').map((finding) => ({ ...finding, tenant: slug })),
   );
-  return { tenants: reports.length, counts, findings };
+  const skipped = reports.flatMap(({ slug, skipped: reason }) =>
+    reason === undefined ? [] : [{ ...reason, tenant: slug }],
+  );
+  return { tenants: reports.length, counts, findings, skipped };
 }
 
 /** What a round comes to: for the exit code of a single one. */

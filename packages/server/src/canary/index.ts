@@ -1,5 +1,5 @@
 /** The canary. Apart from the service: neither loads the other. */
-export { isBad, type CheckResult, type Finding } from './answer.ts';
+export { comparePath, type Answer, type CheckResult, type Finding } from './answer.ts';
 export { outcomeOf, runCanaryOnce, startCanary, type RoundReport, type RunningCanary } from './canary.ts';
 export {
   defaultCanaryConfig,
@@ -7,5 +7,4 @@ export {
   type CanaryTenant,
   type CanaryWebhook,
 } from './canary-config.ts';
-export { ServerError } from '../error.ts';
 export { parseWebhookSecret } from '../webhook-signature.ts';

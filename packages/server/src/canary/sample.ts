@@ -1,5 +1,14 @@
 /** Which paths of a tenant both implementations are asked for. */
-import { parseTargets, servedName, limits, MetadataError, type MetaFile } from '@mandate/metadata';
+import {
+  binNumber,
+  heldScope,
+  limits,
+  MetadataError,
+  parseTargets,
+  patternsOf,
+  servedName,
+  type MetaFile,
+} from '@mandate/metadata';
 import type { ServedView } from './served-view.ts';
 
 export interface SampleWishes {
@@ -13,6 +22,8 @@ export interface SampleWishes {
 
 /** Role files that are opened for one sample. */
 const maxRoles = 4;
+/** Names that are tried for one that belongs to a bin. */
+const maxTries = 65_536;
 /** Roles that list no targets in any tenant: opening them finds nothing. */
 const listless = new Set(['targets', 'reserved']);
 
@@ -30,7 +41,8 @@ export function pick<T>(from: readonly T[], count: number, random: () => number)
 
 /**
  * Paths that random role files list (tags, digests, names with `~`; bins are roles like others), and some that nobody
- * lists. Those whose files are small come first: where time runs out, the most has been answered.
+ * lists, which lead to the same roles. Those whose files are small come first: where time runs out, the most has been
+ * answered.
  *
  * @throws ServerError UNAVAILABLE
  */
@@ -48,24 +60,44 @@ export async function samplePaths(
     `~distrust/sha256:${nonce.padStart(64, '0')}`,
     `~canary-${nonce}/none`,
   ];
-  const news = pick(
-    wanted.filter((role) => roles.has(role) && !listless.has(role)),
-    maxRoles,
-    random,
-  );
-  const others = [...roles.keys()].filter((role) => !listless.has(role) && !news.includes(role));
+  const isAsked = (role: string): boolean => roles.has(role) && !listless.has(role);
+  const news = pick(wanted.filter(isAsked), maxRoles, random);
+  const others = [...roles.keys()].filter((role) => isAsked(role) && !news.includes(role));
   const chosen = [...news, ...pick(others, maxRoles - news.length, random)]
     .map((role) => ({ role, listed: roles.get(role) as MetaFile }))
     .sort((a, b) => (a.listed.length ?? 0) - (b.listed.length ?? 0));
-  const existing: string[] = [];
+  const asked: string[] = [];
+  let existing = 0;
   for (const [i, { role, listed }] of chosen.entries()) {
-    const names = await targetsOf(view, role, listed);
+    // Where the file is not served at all no name in it is known, and this one finds that out.
+    asked.push(...unlistedIn(role, roles, nonce));
     // What a small file leaves of its share goes to the next.
-    const share = Math.ceil((count - existing.length) / (chosen.length - i));
-    existing.push(...pick(names, share, random));
+    const share = Math.ceil((count - existing) / (chosen.length - i));
+    const names = pick(await targetsOf(view, role, listed), share, random);
+    asked.push(...names);
+    existing += names.length;
   }
-  const neighbours = pick(existing, 1, random).map((path) => path.replace(/[^/]*$/, `canary-${nonce}`));
-  return [...new Set([...paths, ...invented, ...existing, ...neighbours])];
+  return [...new Set([...paths, ...invented, ...asked])];
+}
+
+/** A path that leads to this role and that it does not list; none for a role that is not of our layout. */
+function unlistedIn(role: string, roles: ReadonlyMap<string, MetaFile>, nonce: string): string[] {
+  const scope = heldScope(role);
+  const [pattern] = scope === undefined ? [] : patternsOf(scope);
+  if (pattern === undefined) return [];
+  const named = (name: string): string => pattern.replaceAll('*', name);
+  const [, prefix, digits = ''] = /^(bins~.+-)([0-9a-f]+)$/.exec(role) ?? [];
+  if (prefix === undefined) return [named(`canary-${nonce}`)];
+  const bins = [...roles.keys()].filter(
+    (other) => other.length === role.length && other.startsWith(prefix),
+  ).length;
+  const bits = Math.round(Math.log2(bins));
+  // A path belongs to a bin by its hash alone.
+  for (let i = 0; i < 8 * 2 ** bits && i < maxTries; i += 1) {
+    const path = named(`canary-${nonce}-${i}`);
+    if (bits === 0 || binNumber(bits, path) === Number.parseInt(digits, 16)) return [path];
+  }
+  return [];
 }
 
 /** Empty where the file cannot be read: that is for the check itself to find. */
