@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startTamperingProxy } from '../server/tampering-proxy.ts';
 import { useWorld, type Person } from './world.ts';
@@ -75,9 +76,16 @@ describe('cli: canary', function () {
       /^mandate_canary_checks_total\{result="agree"\} [1-9]/m.test(
         await (await fetch(`${endpoint}/metrics`)).text(),
       );
-    while (!(await agreed())) assert.equal(child.exitCode, null);
-    assert.equal((await fetch(`${endpoint}/healthz`)).status, 200);
-    child.kill('SIGTERM');
-    assert.deepEqual(await once(child, 'exit'), [0, null]);
+    const exit = once(child, 'exit');
+    try {
+      for (let tries = 0; !(await agreed()); tries += 1) {
+        assert.ok(tries < 600 && child.exitCode === null);
+        await sleep(100);
+      }
+      assert.equal((await fetch(`${endpoint}/healthz`)).status, 200);
+    } finally {
+      child.kill('SIGTERM');
+    }
+    assert.deepEqual(await exit, [0, null]);
   });
 });

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, readdirSync, writeFileSync, readFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Tenant } from '@mandate/api';
+import type { PublicationRequest, Tenant } from '@mandate/api';
 import {
   anchorPath,
   anchorTarget,
@@ -30,7 +30,7 @@ import {
   type CheckResult,
   type RoundReport,
 } from '@mandate/server/canary';
-import { publication, signed, type Owner } from './owner.ts';
+import { Owner, publication, signed } from './owner.ts';
 import { startReceiver } from './receiver.ts';
 import { startService, servedFile, type Service } from './service.ts';
 import { startTamperingProxy, type TamperingProxy } from './tampering-proxy.ts';
@@ -48,6 +48,10 @@ function tagged(repository: string, tag: string): [string, NewTarget][] {
     [`${repository}/${tag}`, target],
     [`${repository}/${target.digest}`, target],
   ];
+}
+
+function tokenOf(token: string): () => Promise<string> {
+  return () => Promise.resolve(token);
 }
 
 async function until(isDone: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
@@ -98,7 +102,7 @@ describe('the canary', function () {
     return {
       ...defaultCanaryConfig,
       url: proxy.url,
-      token: service.operator.token,
+      token: tokenOf(service.operator.token),
       stateFolder: newState(),
       newReaderShare: 0,
       confirmMs: 10,
@@ -109,15 +113,19 @@ describe('the canary', function () {
 
   const once = (config: CanaryConfig): Promise<RoundReport> => runCanaryOnce(config, destination);
 
-  async function publish(owner: Owner, slug: string, files: Record<string, string>): Promise<void> {
-    const answer = await service.operator.publish(slug, publication(files));
+  async function publish(
+    slug: string,
+    files: Record<string, string>,
+    request: PublicationRequest = publication(files),
+  ): Promise<void> {
+    const answer = await service.operator.publish(slug, request);
     assert.equal(answer.status, 201, JSON.stringify(answer.body));
   }
 
   /** A tenant with entries of every kind. */
   async function tenant(path = `tenant${(count += 1)}`): Promise<{ owner: Owner; slug: string }> {
     const { owner, slug } = await service.operator.tenant(path, roles);
-    await publish(owner, slug, {
+    await publish(slug, {
       'repo~team~app': await owner.advance(
         'repo~team~app',
         new Map([...tagged('team/app', 'v1'), ...tagged('team/app', 'v2')]),
@@ -145,7 +153,7 @@ describe('the canary', function () {
       Date.now() + 86_400_000,
     );
     owner.rootText = await signed(root, [owner.rootSigner]);
-    await publish(owner, slug, { root: owner.rootText });
+    await publish(slug, { root: owner.rootText });
   }
 
   const only = (slug: string, settings: Partial<CanaryConfig> = {}): CanaryConfig =>
@@ -169,7 +177,7 @@ describe('the canary', function () {
   it('agrees on ordinary, binned, rotated and nested tenants, from the start and from what it kept', async () => {
     const ordinary = await tenant('ordinary');
     const binned = await tenant('binned');
-    await publish(binned.owner, binned.slug, await binned.owner.split('org', 4));
+    await publish(binned.slug, await binned.owner.split('org', 4));
     const bins = new Map<string, string>();
     for (let i = 0; i < 16; i += 1) bins.set(`bins~org-${i.toString(16)}`, i.toString(16));
     const inBins = new Map<string, Map<string, NewTarget>>();
@@ -180,7 +188,7 @@ describe('the canary', function () {
     }
     const files: Record<string, string> = {};
     for (const [bin, targets] of inBins) files[bin] = await binned.owner.advance(bin, targets);
-    await publish(binned.owner, binned.slug, files);
+    await publish(binned.slug, files);
     const rotated = await tenant('rotated');
     await newOnlineKeys(rotated.owner, rotated.slug);
     const nested = await tenant('ordinary/labs');
@@ -193,7 +201,7 @@ describe('the canary', function () {
       metadataUrls: [`${service.server.url}/tuf/${nested.slug}/metadata`],
       status: 'active',
     });
-    await publish(ordinary.owner, ordinary.slug, {
+    await publish(ordinary.slug, {
       tenants: await ordinary.owner.advance('tenants', new Map([[anchorPath('labs'), anchor]])),
     });
 
@@ -203,7 +211,7 @@ describe('the canary', function () {
     assert.ok(first.tenants >= 4);
     // As it was kept, as a new reader, and after more was published and rotated.
     await newOnlineKeys(rotated.owner, rotated.slug);
-    await publish(ordinary.owner, ordinary.slug, {
+    await publish(ordinary.slug, {
       org: await ordinary.owner.advance('org', new Map(tagged('other/tool', 'v3'))),
     });
     for (const newReaderShare of [0, 1]) {
@@ -243,7 +251,7 @@ describe('the canary', function () {
   it('refuses an old timestamp, after a restart too', async () => {
     const { owner, slug } = await tenant();
     const old = await servedFile(service.server.url, slug, 'timestamp.json');
-    await publish(owner, slug, { org: await owner.advance('org') });
+    await publish(slug, { org: await owner.advance('org') });
     const report = await afterAgreement(slug, (path) => (path.endsWith('/timestamp.json') ? old : undefined));
     assertAlarmed(report, 'refused');
     assert.match(JSON.stringify(report.findings), /ROLLBACK.*BadVersionError/);
@@ -251,7 +259,7 @@ describe('the canary', function () {
 
   it('refuses every path of a delegated role that is not served, bins too', async () => {
     const { owner, slug } = await tenant();
-    await publish(owner, slug, await owner.split('org', 1));
+    await publish(slug, await owner.split('org', 1));
     for (const [role, begin] of [
       ['repo~team~app', 'team/app/canary-'],
       ['bins~org-1', 'canary-'],
@@ -324,7 +332,7 @@ describe('the canary', function () {
     proxy.tamper = () => undefined;
     const missing = await once(only('nobody'));
     assert.deepEqual([outcomeOf(missing), missing.counts.skipped], ['could-not-check', 1]);
-    await assert.rejects(once(configOf({ token: `${service.operator.token.slice(0, -1)}-` })), {
+    await assert.rejects(once(configOf({ token: tokenOf(`${service.operator.token.slice(0, -1)}-`) })), {
       code: 'UNAUTHENTICATED',
     });
     assert.deepEqual(logged(50), []);
@@ -334,17 +342,29 @@ describe('the canary', function () {
     const { slug } = await tenant();
     await tenant();
     const reader = await service.operator.with([{ tenant: slug, level: 'reader' }]);
-    const report = await once(configOf({ token: reader.token }));
+    const report = await once(configOf({ token: tokenOf(reader.token) }));
     assert.deepEqual([report.tenants, outcomeOf(report)], [1, 'agree']);
   });
 
-  it('shows its token where a tenant is not open to everybody', async () => {
-    const { slug } = await tenant();
-    const open = proxy.tamper;
-    const closed: TamperingProxy['tamper'] = (path, body) =>
-      proxy.reads.at(-1)?.withToken === true ? open(path, body) : { status: 404 };
-    proxy.tamper = closed;
+  it('shows its token where a tenant is private, and knows one that it may not read from one that is gone', async () => {
+    const { operator } = service;
+    const made = await operator.call<Tenant>('POST', '/v1/tenants', {
+      path: 'hidden',
+      visibility: 'private',
+    });
+    const { slug } = made.body;
+    const owner = new Owner();
+    await publish(slug, {}, await owner.first(made.body.onlineKeys, roles));
+    await publish(slug, {
+      org: await owner.advance('org', new Map(tagged('other/tool', 'v1'))),
+    });
+    proxy.reads.length = 0;
     assert.equal(outcomeOf(await once(only(slug))), 'agree');
+    assert.equal(proxy.reads.filter(({ withToken }) => !withToken).length, 1);
+    const { slug: other } = await tenant();
+    const stranger = await operator.with([{ tenant: other, level: 'reader' }]);
+    const unread = await once(only(slug, { token: tokenOf(stranger.token) }));
+    assert.deepEqual([outcomeOf(unread), unread.skipped[0]?.why], ['could-not-check', 'private']);
     // It is in the list of who may read it: then it must be served.
     proxy.tamper = () => ({ status: 404 });
     assertAlarmed(await once(only(slug)), 'refused');
@@ -354,7 +374,7 @@ describe('the canary', function () {
     const { owner, slug } = await tenant();
     const many = new Map<string, NewTarget>();
     for (let i = 0; i < 10_000; i += 1) many.set(`big/app/v${i}`, artifact(`v${i}`));
-    await publish(owner, slug, { org: await owner.advance('org', many) });
+    await publish(slug, { org: await owner.advance('org', many) });
     let report: RoundReport | undefined;
     // Long enough for the rest of the tenant; the big file takes it many times that.
     for (let checkBudgetMs = 3_000; !report?.counts.agree; checkBudgetMs *= 2) {
@@ -442,13 +462,12 @@ describe('the canary', function () {
         pathsPerTenant: 4,
       });
       const running = await startCanary(config, destination);
-      const agreed = (): Promise<number> =>
-        metric(running.endpoint, 'mandate_canary_checks_total{result="agree"}');
+      const tenants = (): Promise<number> => metric(running.endpoint, 'mandate_canary_tenant_seconds_count');
       let published = 0;
-      while ((await agreed()) < 30) {
-        if (published % 4 === 3) await newOnlineKeys(owner, slug);
+      while ((await tenants()) < 20) {
+        if (published % 2 === 1) await newOnlineKeys(owner, slug);
         else
-          await publish(owner, slug, {
+          await publish(slug, {
             org: await owner.advance('org', new Map(tagged('a/b', `v${published}`))),
           });
         published += 1;
@@ -495,7 +514,7 @@ describe('the canary', function () {
         logged(30)
           .filter((entry) => 'agree' in entry)
           .map((entry) => entry['tenant']);
-      await publish(owner, slug, { org: await owner.advance('org', new Map(tagged('a/b', 'v1'))) });
+      await publish(slug, { org: await owner.advance('org', new Map(tagged('a/b', 'v1'))) });
       await until(
         () => checks().length === 1,
         () => log.join(''),
@@ -508,7 +527,7 @@ describe('the canary', function () {
 
       // Published while it did not run.
       proxy.tamper = (path) => (path.endsWith('.targets.json') ? { status: 404 } : undefined);
-      await publish(owner, slug, { org: await owner.advance('org') });
+      await publish(slug, { org: await owner.advance('org') });
       running = await startCanary({ ...config, intervalMs: 50 }, destination);
       await receiver.until((deliveries) => deliveries.length === 1);
       const [alarm] = receiver.deliveries.map(({ event }) => event as unknown as JsonObject);

@@ -11,8 +11,8 @@ export interface CanaryTenant {
 export interface CanaryConfig {
   /** `http://host:port`, no slash at the end. */
   readonly url: string;
-  /** Of an operator, or of a reader of the tenants. */
-  readonly token: string;
+  /** Of an operator, or of a reader of the tenants; asked for again with every request. */
+  readonly token: () => Promise<string>;
   /** Empty: every tenant that the token may read. Otherwise those alone. */
   readonly tenants: readonly CanaryTenant[];
   /** Where floors and cursors are kept between rounds and starts. */

@@ -1,4 +1,5 @@
 /** The service as the canary reads it, over HTTP alone: served files, the list of tenants, feeds. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { problemSchema, tenantListSchema, tokenSchema, type Tenant } from '@mandate/api';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
@@ -24,12 +25,21 @@ const seenPageSchema: z.ZodType<SeenPage> = z.object({
 export interface ServiceReaderOptions {
   /** `http://host:port`, no slash at the end. */
   readonly url: string;
-  readonly token: string;
+  readonly token: () => Promise<string>;
   /** For one request, its answer included. */
   readonly timeoutMs: number;
   readonly userAgent: string;
 }
 
+interface HttpAnswer {
+  readonly status: number;
+  readonly body: Uint8Array;
+  /** With 429: when to go on. */
+  readonly retryAfterMs: number;
+}
+
+/** A service that limits us is waited for, so long at most. */
+const maxPauseMs = 30_000;
 /** More than any file that may be served. */
 const maxFileBytes = 5_000_000;
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -98,17 +108,21 @@ export class ServiceReader {
     throw new ServerError('UNAVAILABLE', `${path}: the service answered ${status}`);
   }
 
-  async #get(
-    path: string,
-    withToken: boolean,
-    maxBytes: number,
-  ): Promise<{ status: number; body: Uint8Array }> {
+  async #get(path: string, withToken: boolean, maxBytes: number): Promise<HttpAnswer> {
+    const answer = await this.#once(path, withToken, maxBytes);
+    if (answer.status !== 429) return answer;
+    await sleep(Math.min(answer.retryAfterMs, maxPauseMs));
+    return this.#once(path, withToken, maxBytes);
+  }
+
+  async #once(path: string, withToken: boolean, maxBytes: number): Promise<HttpAnswer> {
     const { url, token, timeoutMs, userAgent } = this.#options;
-    const signal = AbortSignal.timeout(timeoutMs);
     try {
-      const { statusCode, body } = await request(`${url}${path}`, {
+      const authorization = withToken ? { authorization: `Bearer ${await token()}` } : {};
+      const signal = AbortSignal.timeout(timeoutMs);
+      const { statusCode, headers, body } = await request(`${url}${path}`, {
         dispatcher: this.#agent,
-        headers: { 'user-agent': userAgent, ...(withToken ? { authorization: `Bearer ${token}` } : {}) },
+        headers: { 'user-agent': userAgent, ...authorization },
         signal,
       });
       const chunks: Buffer[] = [];
@@ -121,7 +135,8 @@ export class ServiceReader {
         }
         chunks.push(chunk);
       }
-      return { status: statusCode, body: Buffer.concat(chunks, length) };
+      const retryAfterMs = 1_000 * (Number(headers['retry-after']) || 1);
+      return { status: statusCode, body: Buffer.concat(chunks, length), retryAfterMs };
     } catch (error) {
       if (error instanceof ServerError) throw error;
       throw new ServerError('UNAVAILABLE', `${path}: the service does not answer`, { cause: error });
