@@ -7,6 +7,7 @@ import {
   checkpointListSchema,
   roleVersionListSchema,
 } from './audit.ts';
+import { detachedAnchorSchema, putAnchorRequestSchema } from './anchor.ts';
 import type { ApiCode } from './code.ts';
 import { feedPageSchema } from './feed.ts';
 import { createManagedKeyRequestSchema, managedKeyListSchema, managedKeySchema } from './managed-key.ts';
@@ -46,7 +47,7 @@ import {
 } from './webhook.ts';
 
 export interface Endpoint {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** With `{parameter}` segments. */
   readonly path: string;
   readonly summary: string;
@@ -67,6 +68,7 @@ export type OperationId =
   | 'newManagedKey'
   | 'listManagedKeys'
   | 'setVisibility'
+  | 'putAnchor'
   | 'createGrant'
   | 'listGrants'
   | 'deleteGrant'
@@ -222,6 +224,24 @@ export const endpoints: Readonly<Record<OperationId, Endpoint>> = {
     request: setVisibilityRequestSchema,
     responses: { 200: tenantSchema },
     refusals: ['NOT_FOUND', 'FORBIDDEN', 'MALFORMED', 'CONFLICT', 'TOO_LARGE'],
+  },
+  putAnchor: {
+    method: 'PUT',
+    path: '/v1/tenants/{slug}/anchors/{segment}',
+    summary:
+      'Store the anchor of a private tenant below, signed by the tenants keys; its readers alone are served it',
+    request: putAnchorRequestSchema,
+    responses: { 200: detachedAnchorSchema, 201: detachedAnchorSchema },
+    refusals: [
+      'NOT_FOUND',
+      'FORBIDDEN',
+      'MALFORMED',
+      'THRESHOLD_NOT_MET',
+      'EXPIRED',
+      'LIMIT_EXCEEDED',
+      'CONFLICT',
+      'TOO_LARGE',
+    ],
   },
   createGrant: {
     method: 'POST',

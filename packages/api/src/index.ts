@@ -1,4 +1,5 @@
 /** Requests and responses of the Mandate service: one source for server, typed client and OpenAPI. */
+export * from './anchor.ts';
 export * from './audit.ts';
 export * from './checkpoint.ts';
 export * from './code.ts';

@@ -4,6 +4,8 @@ export const apiLimits = {
   publicationBytes: 33_554_432,
   /** Every other body. */
   bodyBytes: 65_536,
+  /** The body of a detached anchor: the file's text, which JSON may make longer. */
+  anchorBytes: 300_000,
   /** Metadata files in one publication. */
   publicationFiles: 4_200,
   /** Target files in one publication. */

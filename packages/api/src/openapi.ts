@@ -1,5 +1,6 @@
 /** The OpenAPI 3.1 document of the API, generated from the endpoint table. */
 import { z } from 'zod';
+import { detachedAnchorSchema, putAnchorRequestSchema } from './anchor.ts';
 import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionListSchema } from './audit.ts';
 import { discoveryPath, discoverySchema } from './discovery.ts';
 import { endpoints, type Endpoint } from './endpoint.ts';
@@ -45,6 +46,8 @@ const names = new Map<z.ZodType, string>([
   [managedKeySchema, 'ManagedKey'],
   [managedKeyListSchema, 'ManagedKeyList'],
   [setVisibilityRequestSchema, 'SetVisibilityRequest'],
+  [putAnchorRequestSchema, 'PutAnchorRequest'],
+  [detachedAnchorSchema, 'DetachedAnchor'],
   [createGrantRequestSchema, 'CreateGrantRequest'],
   [tenantGrantSchema, 'TenantGrant'],
   [tenantGrantListSchema, 'TenantGrantList'],

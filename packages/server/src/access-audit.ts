@@ -90,3 +90,22 @@ export async function recordTenant(
 export function keysOf(keys: readonly { purpose: string; keyId: string }[]): Record<string, string> {
   return Object.fromEntries(keys.map(({ purpose, keyId }) => [purpose, keyId]));
 }
+
+/** What a private tenant's anchor became, in the log of that tenant or, where it is hosted elsewhere, of the deployment. */
+export async function recordAnchor(
+  client: Queryable,
+  logId: number,
+  who: Principal,
+  anchor: {
+    /** The one that is anchored. */
+    readonly tenant: string;
+    readonly version: number;
+    readonly digest: string;
+    readonly rootVersion: number;
+    readonly status: string;
+    readonly signedBy: readonly string[];
+  },
+  now: number,
+): Promise<void> {
+  await recordEvents(client, logId, [{ action: 'anchor', who, anchor }], now);
+}

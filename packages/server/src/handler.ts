@@ -13,6 +13,7 @@ import { keysOf, recordTenant, recordToken } from './access-audit.ts';
 import { recordEvents } from './audit.ts';
 import { createAuditHandlers } from './audit-handler.ts';
 import { createAccessHandlers } from './access-handler.ts';
+import { createAnchorHandlers } from './anchor-handler.ts';
 import type { Authenticator } from './authenticator.ts';
 import { readJson } from './body.ts';
 import { ancestorsOf, mayAdminister, tokenOf } from './caller.ts';
@@ -114,6 +115,7 @@ export function createHandlers(context: HandlerContext): Readonly<Record<Operati
     ...createProposalHandlers({ database, registry, book: context.book, view: context.view, readable }),
     ...createFeedHandlers({ ...context, readable }),
     ...createWebhookHandlers({ ...context, readable }),
+    ...createAnchorHandlers({ database, registry, readable, rules: context.rules, now: context.now }),
     ...createAccessHandlers({
       database,
       authenticator,

@@ -9,8 +9,14 @@ import { mayRead, type Caller } from './caller.ts';
 import type { RequestLimits } from './request-limit.ts';
 import type { LiveTenant, TufStore } from './tuf-store.ts';
 
-/** `metadata/anchor~<segment>.json`, with or without a version: a targets file that is in no snapshot. */
-const anchorForm = /^metadata\/(?:[0-9]{1,16}\.)?anchor~(.*)\.json$/;
+/** `anchor~<segment>.json`: a targets file that is in no snapshot. Of one with a version nothing is told either. */
+const anchorForm = /^(?:([0-9]{1,16})\.)?anchor~(.*)\.json$/;
+
+/** The child whose detached anchor is served under this name in `metadata/`. */
+export function detachedSegmentOf(name: string): string | undefined {
+  const [, version, segment] = anchorForm.exec(name) ?? [];
+  return version === undefined ? segment : undefined;
+}
 
 export interface Opened {
   readonly live: LiveTenant;
@@ -20,7 +26,8 @@ export interface Opened {
 
 /** The child whose detached anchor a path asks for; undefined for every other path. */
 function anchoredChild(slug: string, path: string): string | undefined {
-  const segment = anchorForm.exec(path)?.[1];
+  const folder = 'metadata/';
+  const segment = path.startsWith(folder) ? anchorForm.exec(path.slice(folder.length))?.[2] : undefined;
   if (segment === undefined) return undefined;
   return slug === '~' ? segment : `${slug}~${segment}`;
 }

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { limits, parseTargetPath } from '@mandate/metadata';
 import Negotiator from 'negotiator';
 import { forOneReader, type Encoding, type Representation, type ServedFile } from './served-file.ts';
-import type { TufAccess } from './tuf-access.ts';
+import { detachedSegmentOf, type TufAccess } from './tuf-access.ts';
 import type { LiveTenant, TufStore } from './tuf-store.ts';
 
 const prefix = '/tuf/';
@@ -72,6 +72,8 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
         return live.timestamp;
       }
       if (name === 'root.json') return store.newestRoot(live);
+      const segment = detachedSegmentOf(name);
+      if (segment !== undefined) return store.detachedAnchor(live.id, segment);
       const [, version, role] = versionedForm.exec(name) ?? [];
       if (version === undefined || role === undefined || role.length > limits.roleNameBytes) return undefined;
       if (role === 'root') return store.root(slug, live, Number(version));

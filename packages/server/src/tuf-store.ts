@@ -8,6 +8,7 @@ import { LRUCache } from 'lru-cache';
 import { ServerError } from './error.ts';
 import { ServedFile } from './served-file.ts';
 import type { Database } from './sql/connection.ts';
+import { readDetachedAnchor } from './sql/detached-anchor.ts';
 import { readRoleFile, readRoles, readSnapshot, readTarget } from './sql/metadata-file.ts';
 import { findTenant } from './sql/tenant.ts';
 import { changedServed, findPublicTenant, readServed, type ServedRow } from './sql/visibility.ts';
@@ -153,6 +154,12 @@ export class TufStore {
   async newestRoot({ id, rootVersion }: LiveTenant): Promise<ServedFile | undefined> {
     const bytes = (await this.metadata(id, 'root', rootVersion))?.plain.bytes;
     return bytes && new ServedFile(bytes, hexOf(sha256Of(bytes)), json, short);
+  }
+
+  /** Asked for each time: it has one name for all versions, and few readers. */
+  async detachedAnchor(tenantId: number, segment: string): Promise<ServedFile | undefined> {
+    const row = await readDetachedAnchor(this.#database, tenantId, segment);
+    return row && new ServedFile(row.bytes, hexOf(sha256Of(row.bytes)), json, short);
   }
 
   /** A stored target file. @param sha256 hex, from the name that consistent snapshots give it */

@@ -1,0 +1,163 @@
+/**
+ * Taking detached anchors: what a tenant's `tenants` keys sign of a private tenant below it. Until that signature is
+ * proven nothing of the child is looked up, so that a refusal tells nothing of it.
+ */
+import { apiLimits, putAnchorRequestSchema, type OperationId } from '@mandate/api';
+import {
+  anchorPath,
+  checkDetachedAnchor,
+  childTenant,
+  detachedAnchorRole,
+  hexOf,
+  parseSegment,
+  parseTargets,
+  requireDetachedContent,
+  requireSuccessor,
+  sha256Of,
+  tenantSlug,
+  type CheckedAnchor,
+  type KeySet,
+  type TenantPath,
+} from '@mandate/metadata';
+import { recordAnchor } from './access-audit.ts';
+import { serviceLogId } from './audit.ts';
+import { readJson } from './body.ts';
+import { hasGrant, type Caller } from './caller.ts';
+import { ServerError } from './error.ts';
+import type { ApiHandler } from './handler.ts';
+import { describe } from './principal.ts';
+import { transaction, type Database, type Queryable } from './sql/connection.ts';
+import { insertDetachedAnchor, readDetachedAnchor, type DetachedAnchorRow } from './sql/detached-anchor.ts';
+import { findTenant } from './sql/tenant.ts';
+import type { SubmissionRules } from './submission.ts';
+import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
+import type { Tenant } from './tenant.ts';
+
+export interface AnchorHandlerContext {
+  readonly database: Database;
+  readonly registry: TenantRegistry;
+  readonly rules: SubmissionRules;
+  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
+  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** Undefined for a name that no child can have. */
+function segmentOf(text: string | undefined): string | undefined {
+  try {
+    return parseSegment(text ?? '');
+  } catch {
+    return undefined;
+  }
+}
+
+/** By names alone, as a slug. */
+function childSlug(parent: string, segment: string): string {
+  return parent === '~' ? segment : `${parent}~${segment}`;
+}
+
+/** The keys that the live `targets` gives to `tenants`. @throws ServerError CONFLICT, FORBIDDEN */
+async function tenantsKeys(
+  tenant: Tenant,
+  { production, exampleKeys }: SubmissionRules,
+): Promise<Parameters<typeof checkDetachedAnchor>[0]> {
+  await tenant.catchUp();
+  const current = await tenant.current();
+  const genesis = current.root?.genesis;
+  const keySet: KeySet | undefined = (await current.role('targets'))?.file.delegations?.named(
+    'tenants',
+  )?.keySet;
+  if (genesis === undefined || keySet === undefined)
+    throw new ServerError(
+      'CONFLICT',
+      `tenant ${tenant.path} delegates to no role tenants, whose keys sign anchors`,
+    );
+  if (production && [...keySet.keys.values()].some(({ thumbprint }) => exampleKeys.has(thumbprint)))
+    throw new ServerError('FORBIDDEN', 'role tenants names an example key, which anyone has', {
+      role: 'tenants',
+    });
+  return { genesis, keySet };
+}
+
+function followsNot(segment: string, stored: number): ServerError {
+  const role = detachedAnchorRole(segment);
+  return new ServerError('CONFLICT', `${role} is at version ${stored}; sign version ${stored + 1}`, { role });
+}
+
+/** What comes next after what is stored. @throws ServerError CONFLICT; MetadataError MALFORMED/ANCHOR */
+function requireNext(
+  segment: string,
+  stored: DetachedAnchorRow | undefined,
+  { file, anchor }: CheckedAnchor,
+): void {
+  if (file.version !== (stored?.version ?? 0) + 1) throw followsNot(segment, stored?.version ?? 0);
+  if (stored === undefined) return;
+  const before = requireDetachedContent(parseTargets(stored.bytes), segment);
+  requireSuccessor(anchorPath(segment), before, anchor, detachedAnchorRole(segment));
+}
+
+/**
+ * The audit log that the record goes to: the child's, for that of the tenant above would tell its owners of the child.
+ *
+ * @throws ServerError MALFORMED where the child is hosted here and is another one
+ */
+async function logOf(client: Queryable, slug: string, { anchor, file }: CheckedAnchor): Promise<number> {
+  const child = await findTenant(client, slug);
+  if (child === undefined) return serviceLogId;
+  if (child.genesis === anchor.genesis) return child.id;
+  const role = file.role ?? 'tenants';
+  throw new ServerError('MALFORMED', 'the anchor says another genesis than the tenant has', { role });
+}
+
+export function createAnchorHandlers({
+  database,
+  registry,
+  rules,
+  readable,
+  now,
+}: AnchorHandlerContext): Readonly<Record<Extract<OperationId, 'putAnchor'>, ApiHandler>> {
+  /** By names alone for the child's owner, who need not be able to read the tenant above. */
+  async function parentFor(caller: Caller, slug: string, segment: string | undefined): Promise<Tenant> {
+    if (segment !== undefined && hasGrant(caller, { slug: childSlug(slug, segment) }, 'owner')) {
+      const open = await registry.find(slug);
+      if (open !== undefined) return open.tenant;
+    }
+    const { tenant } = await readable(caller, slug);
+    if (hasGrant(caller, tenant, 'publisher')) return tenant;
+    throw new ServerError(
+      'FORBIDDEN',
+      `only publishers of tenant ${tenant.path}, and owners of the tenant below, store its anchor`,
+    );
+  }
+
+  return {
+    async putAnchor({ caller, parameters, message }) {
+      const segment = segmentOf(parameters['segment']);
+      const parent = await parentFor(caller, parameters['slug'] ?? '', segment);
+      const { metadata } = await readJson(message, putAnchorRequestSchema, apiLimits.anchorBytes);
+      if (segment === undefined) throw new ServerError('MALFORMED', 'no tenant can have this name');
+      const bytes = Buffer.from(metadata);
+      const at = now();
+      const checked = checkDetachedAnchor(await tenantsKeys(parent, rules), segment, bytes, at);
+      const sha256 = sha256Of(bytes);
+      const body = { version: checked.file.version, digest: sha256 };
+      const child = childTenant(parent.path as TenantPath, segment);
+      const fresh = await transaction(database, async (client) => {
+        const stored = await readDetachedAnchor(client, parent.id, segment);
+        if (stored?.bytes.equals(bytes) === true) return false;
+        requireNext(segment, stored, checked);
+        const log = await logOf(client, tenantSlug(child), checked);
+        const row = { version: body.version, atMs: at, sha256: Buffer.from(hexOf(sha256), 'hex'), bytes };
+        if (!(await insertDetachedAnchor(client, parent.id, segment, row)))
+          throw followsNot(segment, body.version);
+        const { rootVersion, status } = checked.anchor;
+        const signedBy = checked.file.envelope.signatures.map(({ keyId }) => keyId);
+        const anchor = { tenant: child, ...body, rootVersion, status, signedBy };
+        await recordAnchor(client, log, describe(caller), anchor, at);
+        return true;
+      });
+      return { status: fresh ? 201 : 200, body };
+    },
+  };
+}
