@@ -11,22 +11,9 @@ import {
   type Anchor,
   type JsonObject,
 } from '@mandate/metadata';
-import type { Owner } from './owner.ts';
+import { anchorOf } from './anchors.ts';
 import { publication, signed } from './owner.ts';
 import { Client, describeService } from './service.ts';
-
-function anchorOf(owner: Owner, change: Partial<Anchor> = {}): Anchor {
-  const bytes = Buffer.from(owner.rootText);
-  return {
-    genesis: owner.genesis,
-    rootVersion: 1,
-    rootDigest: sha256Of(bytes),
-    rootLength: bytes.length,
-    metadataUrls: ['https://mandate.example/tuf/child/metadata'],
-    status: 'active',
-    ...change,
-  };
-}
 
 describeService('tenants below tenants', (current) => {
   let registry: Awaited<ReturnType<Client['tenant']>>;

@@ -4,9 +4,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Problem, Tenant, TenantList } from '@mandate/api';
 import { hexOf, sha256Of } from '@mandate/metadata';
-import { Client as DatabaseClient } from 'pg';
+import { anchorOf, detachedFile } from './anchors.ts';
 import { startDatabaseProxy } from './database-proxy.ts';
-import { publication, type Owner } from './owner.ts';
+import { Owner, publication } from './owner.ts';
 import { Client, describeService, startService, type Answer } from './service.ts';
 
 interface Received {
@@ -250,31 +250,57 @@ describeService('private tenants', (current, backend) => {
 
   it('have detached anchors that take a grant on the child', async () => {
     const { operator } = current();
-    await operator.tenant('parent', ['reserved', 'org']);
-    const child = await operator.call('POST', '/v1/tenants', { path: 'parent/child', visibility: 'private' });
-    assert.equal(child.status, 201);
-    const file = url('parent/metadata/1.anchor~child.json');
-    const nobodys = url('parent/metadata/1.anchor~absent.json');
+    const { owner: parent } = await operator.tenant('parent', ['tenants', 'reserved', 'org']);
+    const child = await operator.call<Tenant>('POST', '/v1/tenants', {
+      path: 'parent/child',
+      visibility: 'private',
+    });
+    const childOwner = new Owner();
+    await operator.publish(
+      'parent~child',
+      await childOwner.first(child.body.onlineKeys, ['reserved', 'org']),
+    );
+    const [file, nobodys] = ['child', 'absent'].map((name) => url(`parent/metadata/anchor~${name}.json`));
+    assert.ok(file !== undefined && nobodys !== undefined);
     const ofParent = await operator.with([{ tenant: 'parent', level: 'owner' }]);
     const ofChild = await operator.with([{ tenant: 'parent~child', level: 'reader' }]);
-    for (const who of [{}, bearer(ofParent), bearer(stranger)]) {
-      assert.deepEqual(visible(await read(file, who)), visible(await read(nobodys, who)));
-      assert.equal((await read(file, who)).status, 404);
-    }
-    const { databaseUrl } = current().config;
-    if (databaseUrl === undefined) return;
-    // A file as it will be stored: in no snapshot.
-    const database = new DatabaseClient({ connectionString: databaseUrl });
-    await database.connect();
-    await database.query(`INSERT INTO metadata_file (tenant_id, role, version, serial, length, sha256, expires_ms, bytes)
-      SELECT tenant_id, 'anchor~child', 1, 1, length, sha256, expires_ms, bytes FROM metadata_file
-      WHERE role = 'org' AND version = 1 AND tenant_id = (SELECT id FROM tenant WHERE slug = 'parent')`);
-    await database.end();
-    for (const who of [{}, bearer(ofParent), bearer(stranger)]) {
-      assert.deepEqual(visible(await read(file, who)), visible(await read(nobodys, who)));
-    }
+    const hidden = async (): Promise<void> => {
+      for (const who of [{}, bearer(ofParent), bearer(stranger), { authorization: 'Bearer x' }]) {
+        for (const [headers, method] of [
+          [{}, 'GET'],
+          [{}, 'HEAD'],
+          [{ 'if-none-match': '*' }, 'GET'],
+        ] as const) {
+          const theirs = await read(file, { ...who, ...headers }, method);
+          assert.deepEqual(visible(theirs), visible(await read(nobodys, { ...who, ...headers }, method)));
+          assert.equal(
+            theirs.status,
+            'authorization' in who && who['authorization'] === 'Bearer x' ? 401 : 404,
+          );
+        }
+      }
+    };
+    await hidden();
+    assert.deepEqual(
+      visible(await read(file, bearer(ofChild))),
+      visible(await read(nobodys, bearer(operator))),
+    );
+    const metadata = await detachedFile(parent, 'child', anchorOf(childOwner));
+    const put = await operator.call('PUT', '/v1/tenants/parent/anchors/child', { metadata });
+    assert.equal(put.status, 201, JSON.stringify(put.body));
+    await hidden();
     const answer = await read(file, bearer(ofChild));
-    assert.deepEqual([answer.status, answer.headers['cache-control']], [200, 'private, no-store']);
+    assert.deepEqual(
+      [answer.status, answer.headers['cache-control'], answer.bytes.toString()],
+      [200, 'private, no-store', metadata],
+    );
+    const etag = answer.headers.etag ?? '';
+    const again = await read(file, { ...bearer(ofChild), 'if-none-match': etag });
+    assert.deepEqual([again.status, again.headers['cache-control']], [304, 'private, no-store']);
+    assert.deepEqual((await read(file, { 'if-none-match': etag })).status, 404);
+    const head = await read(file, bearer(ofChild), 'HEAD');
+    assert.deepEqual([head.status, head.bytes.length, head.headers.etag], [200, 0, etag]);
+    assert.equal((await read(url('parent/metadata/1.anchor~child.json'), bearer(ofChild))).status, 404);
   });
 
   it('are switched for every process within a moment', async () => {
