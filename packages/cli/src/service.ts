@@ -3,6 +3,7 @@ import {
   auditKeysSchema,
   auditPageSchema,
   checkpointListSchema,
+  detachedAnchorSchema,
   problemSchema,
   proposalListSchema,
   proposalProgressSchema,
@@ -39,6 +40,7 @@ import {
   type Restore,
   type RestoredTenant,
   type RoleVersionList,
+  type StoredAnchor,
   type Tenant,
   type TenantGrant,
   type TenantList,
@@ -69,7 +71,7 @@ function proposalsPath(tenant: TenantPath): string {
   return `${tenantAddress(tenant)}/proposals`;
 }
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /** As much of a schema as is needed here. */
 interface Schema<T> {
@@ -98,6 +100,12 @@ export class Service {
 
   setVisibility(tenant: TenantPath, visibility: Visibility): Promise<Tenant> {
     return this.#call('POST', `${tenantAddress(tenant)}/visibility`, tenantSchema, { visibility });
+  }
+
+  /** @param metadata the text of the file, exactly as signed */
+  putAnchor(parent: TenantPath, segment: string, metadata: string): Promise<StoredAnchor> {
+    const path = `${tenantAddress(parent)}/anchors/${encodeURIComponent(segment)}`;
+    return this.#call('PUT', path, detachedAnchorSchema, { metadata });
   }
 
   createGrant(tenant: TenantPath, grant: CreateGrantRequest): Promise<TenantGrant> {

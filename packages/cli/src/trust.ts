@@ -149,12 +149,16 @@ export async function openTenant(
   carried?: Source,
 ): Promise<TenantSource> {
   const { tenant, metadataUrl, pin } = trusted;
-  const source = carried ?? (await sourceOf(context, metadataUrl));
+  const token = carried === undefined ? await readingToken(context, metadataUrl) : undefined;
+  const source = carried ?? new HttpSource(metadataUrl, { token });
   const resolved =
     'genesis' in pin ? pin : { root: await readPinnedRoot(join(context.configFolder, pin.rootFile)) };
   const store = storeOf(context, identityOf(resolved));
   const openChild = openChildOf(context, trusted);
-  return { source, store, updater: new Updater({ source, store, pin: resolved, tenant, openChild }) };
+  // Anchors of private tenants are served to who has a grant, so without a login there is nothing to ask for.
+  const detachedAnchors = token !== undefined;
+  const updater = new Updater({ source, store, pin: resolved, tenant, openChild, detachedAnchors });
+  return { source, store, updater };
 }
 
 /** What a pin identifies the tenant by: the genesis, also of a root file; its own digest for one outside our profile. */
@@ -174,11 +178,14 @@ export function storeOf({ configFolder }: Context, identity: Digest): FolderStor
   return new FolderStore(join(configFolder, 'verified', hexOf(identity)));
 }
 
-/** With the login for the service, where there is one: a private tenant is read with it. */
-async function sourceOf(context: Context, metadataUrl: string): Promise<Source> {
-  const service = serviceOf({ metadataUrl });
-  const token = service === undefined ? undefined : await tokenForReading(context, service);
-  return new HttpSource(metadataUrl, { token });
+/** The login for the service that this URL is of, where there is one: a private tenant is read with it, and no other. */
+export async function readingToken(
+  context: Context,
+  metadataUrl: string,
+): Promise<(() => Promise<string>) | undefined> {
+  // As it is asked for, not as it is written: no dots lead out of the service.
+  const service = serviceOf({ metadataUrl: new URL(metadataUrl).href });
+  return service === undefined ? undefined : tokenForReading(context, service);
 }
 
 async function readPinnedRoot(path: string): Promise<Uint8Array> {

@@ -162,14 +162,22 @@ export class Children {
     const { source, store, detachedAnchors } = this.#parent;
     if (detachedAnchors !== true && met?.detached === undefined) return undefined;
     const role = detachedAnchorRole(segment);
-    const bytes = view.isOffline
-      ? await store.role(role)
-      : await source.fetch(roleFileName(role), limits.detachedAnchorBytes);
+    const bytes = view.isOffline ? await store.role(role) : await fetchIfShown(source, roleFileName(role));
     if (bytes === undefined) return undefined;
     await view.load('targets', 'root', now);
     const detached = verifyDetachedAnchor(view.trusted, segment, bytes, met?.detached, now);
     if (!view.isOffline) await store.saveRole(role, bytes);
     return detached;
+  }
+}
+
+/** A host that wants other credentials shows this reader no anchor; what anyone may read is not refused for it. */
+async function fetchIfShown(source: Source, name: string): Promise<Uint8Array | undefined> {
+  try {
+    return await source.fetch(name, limits.detachedAnchorBytes);
+  } catch (error) {
+    if (error instanceof ClientError && error.reason === 'CREDENTIALS') return undefined;
+    throw error;
   }
 }
 

@@ -13,6 +13,21 @@ async function hasParent(parent: TenantPath, serviceUrl: string | undefined): Pr
   return serviceUrl !== undefined && (await discover(serviceUrl))?.registry !== undefined;
 }
 
+/** A private tenant is proposed nowhere: a proposal would name it. What the holders of the keys above have to run. */
+export async function withPrivateAnchor(
+  context: Context,
+  child: TenantPath,
+  created: Outcome,
+): Promise<Outcome> {
+  const above = parentTenant(child);
+  const trusted = findTenant(await loadTrust(context), child);
+  const service = trusted && serviceOf(trusted);
+  if (above === undefined || !(await hasParent(above.parent, service))) return created;
+  const { genesis } = created.json as { readonly genesis: string };
+  const byHand = `the holders of the tenants keys of ${above.parent}, each with a reader's grant for ${child}, anchor it: mandate tenant anchor ${child} --private --genesis ${genesis}${service === undefined ? '' : ` --url ${service}`}`;
+  return { ...created, hints: [...(created.hints ?? []), byHand] };
+}
+
 /** The tenant is there whatever becomes of its anchor, so trouble is said and fails nothing. */
 export async function withAnchor(
   context: Context,

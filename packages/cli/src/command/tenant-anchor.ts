@@ -1,62 +1,39 @@
 /** `mandate tenant anchor` and its short forms: what the holders of a tenant's `tenants` keys say of the tenants below. */
 import type { Command } from 'commander';
 import type { TrustedTenant } from '@mandate/client';
-import { ClientError } from '@mandate/client';
-import {
-  anchorStatuses,
-  childTenant,
-  isDigest,
-  parentTenant,
-  parseDigest,
-  parseSegment,
-  parseTenantPath,
-  type Anchor,
-  type AnchorStatus,
-  type Digest,
-  type TenantPath,
-} from '@mandate/metadata';
+import { anchorStatuses } from '@mandate/metadata';
 import { keySetText } from '../approval.ts';
 import type { Context } from '../context.ts';
-import { CliError, usage } from '../error.ts';
+import { usage } from '../error.ts';
 import type { Names } from '../key-id.ts';
-import { parseServiceUrl } from '../login.ts';
-import { addSigningOptions, collect, type SigningOptions } from '../option.ts';
+import { addSigningOptions, collect } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { anchorIn, writeAnchor, type AnchorChange, type AnchorWish } from '../signer/anchor.ts';
 import { Draft } from '../signer/draft.ts';
 import { keyringOf, outcomeOf, publicationJson, signChange } from '../signer/session.ts';
-import { offeredRoot, verifyChild, type VerifiedChild } from '../signer/verified-child.ts';
+import { verifyChild, type VerifiedChild } from '../signer/verified-child.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
+import { openTenant, storeOf, trustedTenant } from '../trust.ts';
 import {
-  findTenant,
-  loadTrust,
-  metadataUrlOf,
-  openTenant,
-  pinnedIdentity,
-  serviceOf,
-  storeOf,
-  trustedTenant,
-} from '../trust.ts';
+  genesisOf,
+  relationOf,
+  rootVersionOf,
+  statusOf,
+  urlsOf,
+  type AnchorOptions,
+  type Relation,
+} from './anchor-question.ts';
+import { anchorPrivately, registerAnchorSign } from './tenant-anchor-private.ts';
 import { anchorPending } from './tenant-pending.ts';
 
-interface AnchorOptions extends SigningOptions {
-  readonly in?: string;
-  readonly url?: readonly string[];
-  readonly genesis?: string;
-  readonly rootVersion?: string;
-  readonly status?: string;
-  readonly pending?: boolean;
-}
-
-/** A child with the tenant that anchors it. */
-interface Relation {
-  readonly parent: TenantPath;
-  readonly segment: string;
-  readonly child: TenantPath;
-}
-
 const inOption = ['--in <tenant>', 'the tenant above, where the name does not say it'] as const;
+
+function addPrivateOptions(command: Command): Command {
+  return command
+    .option('--private', 'in a file of its own, for readers of the tenant below alone')
+    .option('--out <file>', 'with --private: write it for other holders to sign, and store nothing yet');
+}
 
 export function registerAnchor(tenant: Command, action: ActionWrapper): void {
   const anchor = tenant
@@ -73,7 +50,7 @@ export function registerAnchor(tenant: Command, action: ActionWrapper): void {
     .option('--root-version <number>', 'the root to anchor (default: its newest)')
     .option('--status <status>', anchorStatuses.join(', '))
     .option('--pending', 'anchor every tenant that is proposed, or live on the service, in one new version');
-  addSigningOptions(anchor)
+  addSigningOptions(addPrivateOptions(anchor))
     .addHelpText(
       'after',
       '\nExample:\n  $ mandate tenant anchor acme --genesis sha256:7d1f...\n  $ mandate tenant anchor acme --url https://acme.example\n',
@@ -89,7 +66,7 @@ export function registerAnchor(tenant: Command, action: ActionWrapper): void {
       .description(what)
       .argument('<child>', 'the tenant below: acme, acme/labs')
       .option(...inOption);
-    addSigningOptions(command)
+    addSigningOptions(addPrivateOptions(command))
       .addHelpText('after', `\nExample:\n  $ mandate tenant ${name} acme\n`)
       .action(
         action((context: Context, child: string, options: AnchorOptions) =>
@@ -97,89 +74,7 @@ export function registerAnchor(tenant: Command, action: ActionWrapper): void {
         ),
       );
   }
-}
-
-/** @throws CliError USAGE; MetadataError MALFORMED/NAME */
-function relationOf(name: string, above: string | undefined): Relation {
-  if (above === undefined) {
-    const child = parseTenantPath(name);
-    const relation = parentTenant(child);
-    if (relation === undefined) throw usage('the registry tenant hangs below no other');
-    return { ...relation, child };
-  }
-  const parent = parseTenantPath(above);
-  const begin = parent === '/' ? '' : `${parent}/`;
-  const segment = parseSegment(name.startsWith(begin) ? name.slice(begin.length) : name);
-  return { parent, segment, child: childTenant(parent, segment) };
-}
-
-function statusOf(text: string | undefined): AnchorStatus | undefined {
-  const status = anchorStatuses.find((one) => one === text);
-  if (text !== undefined && status === undefined) throw usage(`--status is ${anchorStatuses.join(', ')}`);
-  return status;
-}
-
-function rootVersionOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw usage('--root-version is a number from 1');
-  return Number(text);
-}
-
-/** Where the child is: as it was said, as it is anchored, as it is trusted here, or beside its parent. */
-async function urlsOf(
-  context: Context,
-  { child }: Relation,
-  parent: TrustedTenant,
-  { url }: AnchorOptions,
-  before: Anchor | undefined,
-): Promise<readonly string[]> {
-  if (url !== undefined) {
-    return url
-      .map(parseServiceUrl)
-      .map((one) => (one.endsWith('/metadata') ? one : metadataUrlOf(one, child)));
-  }
-  if (before !== undefined) return before.metadataUrls;
-  const pinned = findTenant(await loadTrust(context), child);
-  if (pinned !== undefined) return [pinned.metadataUrl];
-  const service = serviceOf(parent);
-  if (service === undefined) throw usage(`where is ${child} hosted?`, 'say it with --url <url>');
-  return [metadataUrlOf(service, child)];
-}
-
-/** Who the child is, by a word that did not come from its host. @throws CliError USAGE, NOT_CONFIRMED; ClientError ROOT_REPLACED */
-async function genesisOf(
-  context: Context,
-  { child }: Relation,
-  urls: readonly string[],
-  { genesis: text }: AnchorOptions,
-  before: Anchor | undefined,
-): Promise<Digest> {
-  const trusted = findTenant(await loadTrust(context), child);
-  const pinned = trusted && (await pinnedIdentity(context, trusted));
-  if (text !== undefined) {
-    if (!isDigest(text)) throw usage('--genesis is sha256:<64 lower-case hex digits>');
-    const genesis = parseDigest(text);
-    if (pinned === undefined || pinned === genesis) return genesis;
-    throw new ClientError('ROOT_REPLACED', 'GENESIS', `${child} is pinned here with genesis ${pinned}`);
-  }
-  const known = pinned ?? before?.genesis;
-  if (known !== undefined) return known;
-  const root = await offeredRoot(urls[0] as string);
-  const names = await keyringOf(context, []).names();
-  context.terminal.note(
-    [
-      `${child} at ${urls[0]} says that it is`,
-      `  genesis  ${root.genesis ?? 'none'}`,
-      `  root     ${keySetText(root.roles.root, names)}`,
-      `  targets  ${keySetText(root.roles.targets, names)}`,
-    ].join('\n'),
-  );
-  const isRight =
-    root.genesis !== undefined && (await context.terminal.confirm('Did its owner tell you so?'));
-  if (isRight) return root.genesis;
-  throw new CliError('NOT_CONFIRMED', `who ${child} is, only its owner can say`, {
-    next: 'ask its owner for the genesis, by a way that is not this service, and give it with --genesis',
-  });
+  registerAnchorSign(tenant, action);
 }
 
 /** What a person should know of the child that is about to be anchored. */
@@ -246,6 +141,9 @@ export async function runAnchor(
   if (name === undefined) throw usage('which tenant is to be anchored?', 'name it, or say --pending');
   const relation = relationOf(name, options.in);
   const trusted = await trustedTenant(context, relation.parent);
+  if (options.private === true) return anchorPrivately(context, relation, trusted, options);
+  if (options.out !== undefined)
+    throw usage('--out goes with --private', 'others sign a proposal: --propose');
   const wish = await wishOf(context, relation, trusted, options);
   const names = await keyringOf(context, []).names();
   const published = await signChange(context, {

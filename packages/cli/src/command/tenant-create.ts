@@ -28,7 +28,7 @@ import { keyringOf } from '../signer/session.ts';
 import { verifiedBase } from '../signer/verified-base.ts';
 import { changeTrust, findTenant, loadTrust, metadataUrlOf, openTenant, parsePrefix } from '../trust.ts';
 import { genesisLines, genesisOf, loadFirstRoots, reviewFile } from './first-root.ts';
-import { withAnchor } from './tenant-anchor-new.ts';
+import { withAnchor, withPrivateAnchor } from './tenant-anchor-new.ts';
 import {
   found,
   foundingKeys,
@@ -56,9 +56,11 @@ interface Creation {
 export async function create(context: Context, name: string, options: CreateOptions): Promise<Outcome> {
   const tenant = parseTenantPath(name);
   const created = await createTenant(context, tenant, options);
+  if (options.anchor === false) return created;
   // Everybody reads the parent's targets: a private tenant would be named there.
-  const isAnchored = options.anchor !== false && options.private !== true;
-  return isAnchored ? await withAnchor(context, tenant, created, options) : created;
+  return options.private === true
+    ? withPrivateAnchor(context, tenant, created)
+    : withAnchor(context, tenant, created, options);
 }
 
 async function createTenant(context: Context, tenant: TenantPath, options: CreateOptions): Promise<Outcome> {

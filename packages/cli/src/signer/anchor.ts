@@ -65,7 +65,7 @@ export async function allAnchors(draft: Draft): Promise<ReadonlyMap<string, Anch
   return new Map([...entries].map(([path, { target }]) => [path.slice(9), parseAnchor(target)]));
 }
 
-function afterOf(
+export function afterOf(
   { segment, genesis, metadataUrls, status, child }: AnchorWish,
   before: Anchor | undefined,
 ): Anchor {

@@ -33,6 +33,11 @@ interface Wanted {
   readonly rootVersion: number | undefined;
 }
 
+/** A metadata URL as a source. */
+export type OpenPlace = (metadataUrl: string) => Source | Promise<Source>;
+
+const asAnyone: OpenPlace = (metadataUrl) => new HttpSource(metadataUrl);
+
 async function verifyAt(
   source: Source,
   store: TrustStore,
@@ -73,6 +78,7 @@ async function verifyAt(
 /**
  * @param metadataUrls as a person named them, or as they were signed before; each is asked
  * @param now milliseconds since the epoch
+ * @param open how a place is read; as anyone reads it unless said otherwise
  * @throws MetadataError, ClientError; CliError NOT_FOUND, NO_CHANGE
  */
 export async function verifyChild(
@@ -80,10 +86,11 @@ export async function verifyChild(
   store: TrustStore,
   wanted: Wanted,
   now: number,
+  open: OpenPlace = asAnyone,
 ): Promise<VerifiedChild> {
   let first: VerifiedChild | undefined;
   for (const url of metadataUrls) {
-    const found = await verifyAt(new HttpSource(url), store, wanted, now);
+    const found = await verifyAt(await open(url), store, wanted, now);
     first ??= found;
     if (found.rootDigest !== first.rootDigest)
       throw new ClientError(
@@ -100,8 +107,8 @@ export async function verifyChild(
 }
 
 /** Root version 1 as a host serves it, proven by nothing: for a person to look at. @throws ClientError NO_TRUST_ROOT */
-export async function offeredRoot(metadataUrl: string): Promise<Root> {
-  const bytes = await new HttpSource(metadataUrl).fetch('1.root.json', limits.rootBytes);
+export async function offeredRoot(metadataUrl: string, open: OpenPlace = asAnyone): Promise<Root> {
+  const bytes = await (await open(metadataUrl)).fetch('1.root.json', limits.rootBytes);
   if (bytes !== undefined) return parseRoot(bytes);
   throw new ClientError('NO_TRUST_ROOT', 'NO_ROOT', 'the host serves no first root of it', { role: 'root' });
 }
