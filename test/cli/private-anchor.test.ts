@@ -1,7 +1,7 @@
 /** A private tenant below a public one: in nothing that is served, and verified from the registry's root by its readers. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseTimestamp } from '@mandate/metadata';
 import { Client } from '../server/service.ts';
@@ -172,13 +172,14 @@ describe('cli: private tenants below tenants', () => {
 
   it('has no token go to another origin, wherever its anchor leads', async () => {
     const asked: (string | undefined)[] = [];
+    const pass = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      const authorization = `Bearer ${operator.token}`;
+      const real = await fetch(`${world().url}${request.url}`, { headers: { authorization } });
+      response.writeHead(real.status).end(Buffer.from(await real.arrayBuffer()));
+    };
     const mirror: Server = createServer((request, response) => {
       asked.push(request.headers.authorization);
-      void fetch(`${world().url}${request.url}`, {
-        headers: { authorization: `Bearer ${operator.token}` },
-      }).then(async (real) => {
-        response.writeHead(real.status).end(Buffer.from(await real.arrayBuffer()));
-      });
+      void pass(request, response);
     });
     await new Promise<void>((resolve) => mirror.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}`;

@@ -139,7 +139,7 @@ describeService('detached anchors', (current) => {
         put(ofParent, await detachedFile(acme, 'hidden', anchor, 2)),
       ),
     );
-    assert.deepEqual(rivals.map(outcome).toSorted(), [201, 'CONFLICT']);
+    assert.deepEqual(rivals.map((one) => String(outcome(one))).toSorted(), ['201', 'CONFLICT']);
     const removed = await detachedFile(acme, 'hidden', anchorOf(hidden, { status: 'removed' }), 3);
     assert.equal(outcome(await put(ofParent, removed)), 201);
     assert.equal(outcome(await put(ofParent, await detachedFile(acme, 'hidden', suspended, 4))), 'MALFORMED');
