@@ -147,4 +147,13 @@ describeService('detached anchors', (current) => {
     assert.equal(outcome(await put(ofParent, removed, 'Hidden')), 'MALFORMED');
     assert.equal(outcome(await put(reader, removed, 'Hidden')), 'NOT_FOUND');
   });
+
+  it('are neither stored nor served while the tenant above is restored from a backup', async () => {
+    const before = await (await get(reader)).text();
+    const begun = await current().operator.call('POST', '/v1/restore', { label: 'test' });
+    assert.ok(begun.status < 300, JSON.stringify(begun.body));
+    for (const client of [ofParent, ofChild]) assert.equal(outcome(await put(client, before)), 'READ_ONLY');
+    assert.equal((await get(reader)).status, 503);
+    assert.equal((await get(ofParent)).status, 404);
+  });
 });

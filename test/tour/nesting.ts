@@ -1,4 +1,5 @@
 /** The chapter of tenants below tenants: a registry, acme, acme/labs, and an operator who turns against acme. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseTargetPath, sha256Of } from '@mandate/metadata';
 import { fixedPassphrase, openSigner } from '@mandate/signing';
@@ -29,12 +30,43 @@ export async function playNesting(stage: Stage, service: RunningService): Promis
   const lib = stage.file('lib', 'a library of acme');
   await stage.run('sign', '--tenant', 'acme', '--name', 'lib:v1', lib);
 
+  await playPrivate(stage, operator, service);
+
   const front = await HostileOperator.start(service.url);
   try {
     await playReaders(stage, operator, service, front, { acme, tool, lib });
   } finally {
     front.stop();
   }
+}
+
+/** Acme's tenant that nobody may know of: the same question from who has a grant and from who has none. */
+async function playPrivate(stage: Stage, operator: Stage, service: RunningService): Promise<void> {
+  say('\nAcme makes a private tenant. No file of acme names it: its anchor is a file for its readers alone.');
+  await stage.run('tenant', 'create', 'acme/hidden', '--key', 'release', '--private');
+  await stage.run('delegate', 'acme/hidden', '**', '--key', 'org');
+  const app = stage.file('app', 'an app that is not announced yet');
+  const named = ['--tenant', 'acme/hidden', '--name', 'app:v1', app];
+  await stage.run('sign', ...named);
+  await stage.run('tenant', 'anchor', 'acme/hidden', '--private');
+  const registry = ['trust', 'add', '/', '--url', service.url, '--genesis', await genesisOf(operator, '/')];
+  const [rita, sam] = [stage.person('rita'), stage.person('sam')];
+  await Promise.all([rita.quietly(...registry), sam.quietly(...registry)]);
+  const created = await fetch(`${service.url}/v1/tokens`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${readFileSync(service.tokenFile, 'utf8').trim()}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ label: 'rita', grants: [{ tenant: 'acme~hidden', level: 'reader' }] }),
+  });
+  const { token } = (await created.json()) as { token: string };
+  await rita.quietly('login', service.url, '--token-file', stage.file('rita.token', token));
+  say('Rita knows the root of the registry, and has a grant to read. Sam knows the root.');
+  await rita.verdict('VERIFIED', ...named);
+  await sam.verdict('NOT_SIGNED', ...named);
+  say('To Sam it is as a tenant that nobody has:');
+  await sam.verdict('NOT_SIGNED', '--tenant', 'acme/nobody', '--name', 'app:v1', app);
 }
 
 interface Things {

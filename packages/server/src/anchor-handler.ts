@@ -28,6 +28,7 @@ import type { ApiHandler } from './handler.ts';
 import { describe } from './principal.ts';
 import { transaction, type Database, type Queryable } from './sql/connection.ts';
 import { insertDetachedAnchor, readDetachedAnchor, type DetachedAnchorRow } from './sql/detached-anchor.ts';
+import { readGate } from './sql/restore.ts';
 import { findTenant } from './sql/tenant.ts';
 import type { SubmissionRules } from './submission.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
@@ -144,6 +145,9 @@ export function createAnchorHandlers({
       const body = { version: checked.file.version, digest: sha256 };
       const child = childTenant(parent.path as TenantPath, segment);
       const fresh = await transaction(database, async (client) => {
+        // Owners of the child come past the gate for writes, which tells those alone who may read the tenant above.
+        if ((await readGate(client, parent.slug)).tenant)
+          throw new ServerError('READ_ONLY', 'the tenant above was restored from a backup and is read-only');
         const stored = await readDetachedAnchor(client, parent.id, segment);
         if (stored?.bytes.equals(bytes) === true) return false;
         requireNext(segment, stored, checked);

@@ -73,7 +73,11 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
       }
       if (name === 'root.json') return store.newestRoot(live);
       const segment = detachedSegmentOf(name);
-      if (segment !== undefined) return store.detachedAnchor(live.id, segment);
+      if (segment !== undefined) {
+        // It has no version in its name, so an old one is no better than an old timestamp.
+        if (live.timestamp === undefined) throw options.readOnly();
+        return store.detachedAnchor(live.id, segment);
+      }
       const [, version, role] = versionedForm.exec(name) ?? [];
       if (version === undefined || role === undefined || role.length > limits.roleNameBytes) return undefined;
       if (role === 'root') return store.root(slug, live, Number(version));
