@@ -1,13 +1,6 @@
 import assert from 'node:assert/strict';
-import {
-  verify,
-  verifyLoaded,
-  type Policy,
-  type Question,
-  type Updater,
-  type Verdict,
-} from '@mandate/client';
-import { sha256Of } from '@mandate/metadata';
+import { verify, verifyLoaded, type Policy, type Question, Updater, type Verdict } from '@mandate/client';
+import { formatDate, sha256Of, type Anchor } from '@mandate/metadata';
 import { anchorOf, Machine, nest, nestDetached } from '../support/nested.ts';
 import { day, newKeys, SimRepository, start } from '../support/repository.ts';
 
@@ -263,6 +256,90 @@ describe('client: what a parent cannot do', () => {
     });
   }
 
+  /** Root 2 of acme's name, by other keys, beside its real root 1. */
+  function forkOf(acme: SimRepository): SimRepository {
+    const fork = impostor(acme);
+    fork.files.set('1.root.json', acme.rootBytes);
+    return fork;
+  }
+
+  it('put a fork of its chain in the place of a later root', async () => {
+    const { machine, registry, acme } = family();
+    const tenant = machine.updater(registry, '/');
+    await ask(tenant, 'acme/app');
+    const fork = forkOf(acme);
+    machine.hosts.set('https://evil.example', fork);
+    nest(registry, 'acme', anchorOf(fork, 'https://evil.example', 2));
+    const later = start + 120_000;
+    assert.deepEqual(summary(await ask(tenant, 'acme/app', {}, {}, later)), ['ROOT_REPLACED', 'ROOT_SEEN']);
+    // The right host, which goes on with its own root 2, and shows the fork to whoever asks for it first.
+    acme.rotate('root', newKeys(1));
+    const real = acme.files.get('2.root.json') as Uint8Array;
+    const forged = fork.files.get('2.root.json') as Uint8Array;
+    nest(registry, 'acme', anchorOf(fork, acmeUrl, 2));
+    let asked = 0;
+    acme.beforeFetch = (name) => {
+      if (name === '2.root.json') acme.files.set(name, (asked += 1) === 1 ? forged : real);
+    };
+    assert.deepEqual(summary(await ask(tenant, 'acme/app', {}, {}, later + 120_000)), [
+      'ROOT_REPLACED',
+      'ROOT_SEEN',
+    ]);
+  });
+
+  it('put a fork below what was seen, nor spoil what is seen afterwards', async () => {
+    const { machine, registry, acme } = family();
+    const fork = forkOf(acme);
+    acme.rotate('root', newKeys(1));
+    acme.rotate('root', newKeys(1));
+    nest(registry, 'acme', anchorOf(acme, acmeUrl, 3));
+    const tenant = machine.updater(registry, '/');
+    assert.equal((await ask(tenant, 'acme/app')).code, 'VERIFIED');
+    machine.hosts.set('https://evil.example', fork);
+    nest(registry, 'acme', anchorOf(fork, 'https://evil.example', 2));
+    fork.files.set('3.root.json', acme.files.get('3.root.json') as Uint8Array);
+    const later = start + 120_000;
+    assert.deepEqual(summary(await ask(tenant, 'acme/app', {}, {}, later)), ['ROOT_REPLACED', 'ROOT_SEEN']);
+    nest(registry, 'acme', anchorOf(acme, acmeUrl, 2));
+    for (const who of [tenant, machine.updater(registry, '/')])
+      assert.equal((await ask(who, 'acme/app', {}, {}, later + 120_000)).code, 'VERIFIED');
+  });
+
+  it('anchor what the root file does not say: genesis, version, bytes', async () => {
+    const refused = async (change: Partial<Anchor>, spoil: (acme: SimRepository) => void = () => {}) => {
+      const { machine, registry, acme } = family();
+      spoil(acme);
+      nest(registry, 'acme', { ...anchorOf(acme, acmeUrl), ...change });
+      return summary(await ask(new Machine(machine.hosts).updater(registry, '/'), 'acme/app'));
+    };
+    assert.deepEqual(await refused({ genesis: sha256Of('another') }), ['ROOT_REPLACED', 'GENESIS']);
+    assert.deepEqual(await refused({ rootDigest: sha256Of('another') }), ['ROOT_REPLACED', 'ROOT_SEEN']);
+    assert.deepEqual(await refused({ rootLength: 7 }), ['ROOT_REPLACED', 'ROOT_SEEN']);
+    const asSecond = (acme: SimRepository) => acme.files.set('2.root.json', acme.rootBytes);
+    assert.deepEqual(await refused({ rootVersion: 2 }, asSecond), ['MALFORMED', 'ANCHOR']);
+  });
+
+  it('bring another tenant into the store of one that was seen', async () => {
+    const { machine, acme } = family();
+    await ask(machine.updater(acme, 'acme'), 'app');
+    const evil = vendor('app/v1', 'evil');
+    const tenant = new Updater({
+      source: evil,
+      store: machine.store(acme.genesis as string),
+      pin: { anchor: anchorOf(evil, acmeUrl) },
+    });
+    assert.deepEqual(summary(await ask(tenant, 'app')), ['ROOT_REPLACED', 'GENESIS']);
+  });
+
+  it('have the tenants below a suspended one used', async () => {
+    const { machine, registry, acme } = family();
+    nest(registry, 'acme', anchorOf(acme, acmeUrl, 1, { status: 'suspended' }));
+    acme.takeRequests();
+    const verdict = await ask(machine.updater(registry, '/'), 'acme/labs/tool');
+    assert.deepEqual(summary(verdict), ['DISTRUSTED', 'SUSPENDED']);
+    assert.deepEqual(acme.takeRequests(), []);
+  });
+
   it('a first-time client says where the root came from, and a pin made later notices', async () => {
     const { machine, registry, acme } = family();
     const claims = impostor(acme);
@@ -359,6 +436,17 @@ describe('client: detached anchors', () => {
     );
   });
 
+  it('end with their expiry, also in memory', async () => {
+    const { machine, registry, anchor } = secret();
+    const expires = formatDate(start + 30_000);
+    nestDetached(registry, 'hidden', anchor, 1, registry.signers.get('tenants'), { expires });
+    const tenant = machine.updater(registry, '/', { detachedAnchors: true });
+    const question = { tenant, repository: 'hidden/app', reference: 'v1' };
+    assert.equal((await verify(question, {}, start)).code, 'VERIFIED');
+    assert.equal(verifyLoaded(question, {}, start + 29_000)?.code, 'VERIFIED');
+    assert.equal(verifyLoaded(question, {}, start + 30_000)?.code, 'EXPIRED');
+  });
+
   it('are refused with other keys, in another place, expired, gone back, or with other content', async () => {
     const refused = async (change: (world: ReturnType<typeof secret>) => void, now = start) => {
       const world = secret();
@@ -391,6 +479,11 @@ describe('client: detached anchors', () => {
       w.registry.files.set('anchor~hidden.json', w.registry.files.get('anchor~other.json') as Uint8Array);
     };
     assert.deepEqual(await refused(other), ['MALFORMED', 'BINDING']);
+    const ofAnother = (w: ReturnType<typeof secret>) =>
+      nestDetached(w.registry, 'hidden', w.anchor, 6, w.registry.signers.get('tenants'), {
+        'x-mandate-tenant': w.acme.genesis as string,
+      });
+    assert.deepEqual(await refused(ofAnother), ['MALFORMED', 'BINDING']);
     assert.deepEqual(
       await refused((w) => {
         w.registry.now = start - 31 * day;

@@ -54,6 +54,7 @@ export function nestDetached(
   anchor: Anchor,
   version = 1,
   signers: readonly SimKey[] = parent.signers.get('tenants') ?? [],
+  change: JsonObject = {},
 ): void {
   const role = detachedAnchorRole(segment);
   const signed = {
@@ -64,14 +65,19 @@ export function nestDetached(
     version,
     'x-mandate-role': role,
     'x-mandate-tenant': parent.genesis as string,
+    ...change,
   };
   parent.files.set(`${role}.json`, signedFile(signed, signers));
 }
 
 /** Hosts by URL, and one machine's stores by genesis. */
 export class Machine {
-  readonly hosts = new Map<string, SimRepository>();
+  readonly hosts: Map<string, SimRepository>;
   readonly stores = new Map<string, TrustStore>();
+
+  constructor(hosts: ReadonlyMap<string, SimRepository> = new Map()) {
+    this.hosts = new Map(hosts);
+  }
 
   store(genesis: string): TrustStore {
     const store = this.stores.get(genesis) ?? new MemoryStore();

@@ -96,15 +96,26 @@ async function updateSnapshot(state: TrustState, source: Source, now: number): P
   trusted.updateSnapshot(await fetchRequired(source, name, maxBytes, 'snapshot'), now);
 }
 
+/** Whether an anchored root, or one that was seen after it, still lies ahead on the chain. */
+function isBeforeAnchored({ trusted, history, expected, anchored }: TrustState): boolean {
+  const newest = Math.max(history.newest, expected?.version ?? 0);
+  return anchored !== undefined && trusted.root.file.version < newest;
+}
+
 /**
  * A signature that does not fit may mean that the host serves another tenant or an older chain: looks at the root that
  * it serves for our version, and says so.
  */
-async function explain(error: unknown, { trusted, history }: TrustState, source: Source): Promise<unknown> {
+async function explain(error: unknown, state: TrustState, source: Source): Promise<unknown> {
+  const { trusted, history } = state;
   const suspicious =
     error instanceof MetadataError && (error.code === 'THRESHOLD_NOT_MET' || error.reason === 'BINDING');
   if (!suspicious) return error;
   const { version } = trusted.root.file;
+  if (error.role === 'root' && isBeforeAnchored(state)) {
+    const message = `root ${version + 1} does not follow root ${version}: what the parent anchors is no chain with what was seen`;
+    return new ClientError('ROOT_REPLACED', 'ROOT_SEEN', message, { role: 'root', cause: error });
+  }
   try {
     const bytes = await source.fetch(servedName('root', version), limits.rootBytes);
     if (bytes === undefined) {
