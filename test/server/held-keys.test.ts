@@ -330,7 +330,8 @@ describe('keys in AWS KMS', () => {
     try {
       const place = `awskms://${moto.host}/alias/mandate/{tenant}/{role}/{version}?region=eu-west-1` as Place;
       const service = await bench.service({ keyPlaces: [place] });
-      const missing = await service.operator.call<Problem>('POST', '/v1/tenants', { path: 'acme/labs' });
+      const request = { path: 'acme/labs', withoutParent: true };
+      const missing = await service.operator.call<Problem>('POST', '/v1/tenants', request);
       assert.deepEqual([missing.body.code, missing.body.reason], ['UNAVAILABLE', 'KEY_NOT_FOUND']);
       for (const role of ['snapshot', 'timestamp'])
         await moto.alias(`mandate/acme_7elabs/${role}/1`, await moto.createKey('ECC_NIST_P256'));
