@@ -6,15 +6,14 @@ import {
   type CreateGrantRequest,
   type OidcRule,
   type OperationId,
-  type Tenant as TenantAnswer,
   type TenantGrant,
 } from '@mandate/api';
 import { recordGrant, recordVisibility } from './access-audit.ts';
+import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import type { Authenticator } from './authenticator.ts';
 import { readJson } from './body.ts';
 import { ancestorsOf, hasGrant, mayAdminister, type Caller } from './caller.ts';
 import { ServerError } from './error.ts';
-import type { ApiHandler } from './handler.ts';
 import { exactKeyOf, hasWildcard, ruleDigest } from './oidc-rule.ts';
 import { describe } from './principal.ts';
 import { transaction, type Database, type Queryable } from './sql/connection.ts';
@@ -26,8 +25,9 @@ import {
   type GrantRow,
   type NewGrant,
 } from './sql/grant.ts';
-import { findTenant, type TenantRow } from './sql/tenant.ts';
+import { findTenant } from './sql/tenant.ts';
 import { setVisibility } from './sql/visibility.ts';
+import { readTenantAnswer } from './tenant-answer.ts';
 import type { OpenTenant } from './tenant-registry.ts';
 
 export interface AccessHandlerContext {
@@ -35,9 +35,7 @@ export interface AccessHandlerContext {
   readonly authenticator: Authenticator;
   /** Issuers of OIDC tokens that the service takes. */
   readonly oidcIssuers: ReadonlySet<string>;
-  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
-  readonly answerOf: (row: TenantRow) => Promise<TenantAnswer>;
+  readonly readable: FindReadable;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** A tenant became public or private. */
@@ -52,9 +50,7 @@ function noGrant(): ServerError {
   return new ServerError('NOT_FOUND', 'there is no such grant, or the token has no grant for its tenant');
 }
 
-export function createAccessHandlers(
-  context: AccessHandlerContext,
-): Readonly<Record<AccessOperation, ApiHandler>> {
+export function createAccessHandlers(context: AccessHandlerContext): ApiHandlers<AccessOperation> {
   const { database, authenticator, readable, now } = context;
 
   async function administered(caller: Caller, slug: string | undefined): Promise<OpenTenant['tenant']> {
@@ -96,7 +92,7 @@ export function createAccessHandlers(
       context.onVisibility(slug);
       const row = await findTenant(database, slug);
       if (row === undefined) throw new ServerError('INTERNAL', `tenant ${tenant.path} is gone`);
-      return { status: 200, body: await context.answerOf(row) };
+      return { status: 200, body: await readTenantAnswer(database, row) };
     },
 
     async createGrant({ caller, parameters, message }) {

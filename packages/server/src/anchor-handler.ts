@@ -2,7 +2,7 @@
  * Taking detached anchors: what a tenant's `tenants` keys sign of a private tenant below it. Until that signature is
  * proven nothing of the child is looked up, so that a refusal tells nothing of it.
  */
-import { apiLimits, putAnchorRequestSchema, type OperationId } from '@mandate/api';
+import { apiLimits, putAnchorRequestSchema } from '@mandate/api';
 import {
   anchorPath,
   checkDetachedAnchor,
@@ -20,26 +20,25 @@ import {
   type TenantPath,
 } from '@mandate/metadata';
 import { recordAnchor } from './access-audit.ts';
+import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { serviceLogId } from './audit.ts';
 import { readJson } from './body.ts';
 import { hasGrant, type Caller } from './caller.ts';
 import { ServerError } from './error.ts';
-import type { ApiHandler } from './handler.ts';
 import { describe } from './principal.ts';
 import { transaction, type Database, type Queryable } from './sql/connection.ts';
 import { insertDetachedAnchor, readDetachedAnchor, type DetachedAnchorRow } from './sql/detached-anchor.ts';
 import { readGate } from './sql/restore.ts';
 import { findTenant } from './sql/tenant.ts';
 import type { SubmissionRules } from './submission.ts';
-import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
+import type { TenantRegistry } from './tenant-registry.ts';
 import type { Tenant } from './tenant.ts';
 
 export interface AnchorHandlerContext {
   readonly database: Database;
   readonly registry: TenantRegistry;
   readonly rules: SubmissionRules;
-  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly readable: FindReadable;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -117,7 +116,7 @@ export function createAnchorHandlers({
   rules,
   readable,
   now,
-}: AnchorHandlerContext): Readonly<Record<Extract<OperationId, 'putAnchor'>, ApiHandler>> {
+}: AnchorHandlerContext): ApiHandlers<'putAnchor'> {
   /** By names alone for the child's owner, who need not be able to read the tenant above. */
   async function parentFor(caller: Caller, slug: string, segment: string | undefined): Promise<Tenant> {
     if (segment !== undefined && hasGrant(caller, { slug: childSlug(slug, segment) }, 'owner')) {

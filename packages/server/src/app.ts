@@ -13,10 +13,10 @@ import {
   type OperationId,
 } from '@mandate/api';
 import Koa, { type Context } from 'koa';
+import type { ApiHandlers } from './api-handler.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Caller } from './caller.ts';
 import { hasCode, ServerError } from './error.ts';
-import type { ApiHandler } from './handler.ts';
 import { answerUnread } from './lingering-close.ts';
 import { describeError, type Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -26,7 +26,7 @@ import type { RequestLimits } from './request-limit.ts';
 import type { WriteGate } from './write-gate.ts';
 
 export interface AppOptions {
-  readonly handlers: Readonly<Record<OperationId, ApiHandler>>;
+  readonly handlers: ApiHandlers<OperationId>;
   readonly authenticator: Authenticator;
   readonly limits: RequestLimits;
   readonly metrics: Metrics;

@@ -2,7 +2,6 @@
 import {
   apiLimits,
   auditChains,
-  endpoints,
   serviceLog,
   type AuditKeys,
   type AuditPage,
@@ -11,42 +10,23 @@ import {
   type OperationId,
   type RoleVersionList,
 } from '@mandate/api';
-import type { IncomingMessage } from 'node:http';
+import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { serviceLogId } from './audit.ts';
 import { ServerError } from './error.ts';
-import type { ApiHandler } from './handler.ts';
+import { numberOf, queryOf } from './query.ts';
 import { readAuditKeys, readChains, readCheckpoints, readRecords } from './sql/audit.ts';
 import type { Database } from './sql/connection.ts';
 import { readVersions } from './sql/metadata-file.ts';
-import type { OpenTenant } from './tenant-registry.ts';
 import { hasGrant, type Caller } from './token.ts';
 
 export interface AuditHandlerContext {
   readonly database: Database;
-  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly readable: FindReadable;
 }
 
 type AuditOperation = Extract<OperationId, 'listVersions' | 'readAudit' | 'listCheckpoints' | 'auditKeys'>;
 
-/** @throws ServerError MALFORMED */
-function queryOf(operation: AuditOperation, message: IncomingMessage): (name: string) => string | undefined {
-  const query = new URL(message.url ?? '', 'http://localhost').searchParams;
-  for (const [name, schema] of Object.entries(endpoints[operation].query ?? {})) {
-    const value = query.get(name);
-    if (value === null || schema.safeParse(value).success) continue;
-    throw new ServerError('MALFORMED', `the parameter ${name} is not as the API describes it`);
-  }
-  return (name) => query.get(name) ?? undefined;
-}
-
-function number(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : Number(text);
-}
-
-export function createAuditHandlers(
-  context: AuditHandlerContext,
-): Readonly<Record<AuditOperation, ApiHandler>> {
+export function createAuditHandlers(context: AuditHandlerContext): ApiHandlers<AuditOperation> {
   const { database, readable } = context;
 
   /** The log of a tenant, or of the deployment for operators. */
@@ -59,7 +39,7 @@ export function createAuditHandlers(
   return {
     async listVersions({ caller, parameters, message }) {
       const { tenant } = await readable(caller, parameters['slug']);
-      const before = number(queryOf('listVersions', message)('before'));
+      const before = numberOf(queryOf('listVersions', message)('before'));
       const limit = apiLimits.versionPage;
       const rows = await readVersions(database, tenant.id, parameters['role'] ?? '', before, limit + 1);
       const last = rows[limit - 1];
@@ -87,7 +67,7 @@ export function createAuditHandlers(
       // Where the chain stands first: what is read then has it, and perhaps more.
       const { [chain]: last } = await readChains(database, id);
       const limit = { count: apiLimits.auditPage, bytes: apiLimits.auditPageBytes };
-      const rows = await readRecords(database, id, chain, number(query('after')) ?? 0, limit);
+      const rows = await readRecords(database, id, chain, numberOf(query('after')) ?? 0, limit);
       const end = rows.at(-1);
       const body: AuditPage = {
         chain,
@@ -101,9 +81,9 @@ export function createAuditHandlers(
     async listCheckpoints({ caller, parameters, message }) {
       const { id } = await logOf(caller, parameters['slug']);
       const query = queryOf('listCheckpoints', message);
-      const wanted = number(query('limit')) ?? apiLimits.checkpointPage;
+      const wanted = numberOf(query('limit')) ?? apiLimits.checkpointPage;
       const limit = Math.max(1, Math.min(wanted, apiLimits.checkpointPage));
-      const rows = await readCheckpoints(database, id, number(query('before')), limit + 1);
+      const rows = await readCheckpoints(database, id, numberOf(query('before')), limit + 1);
       const last = rows[limit - 1];
       const body: CheckpointList = {
         checkpoints: rows.slice(0, limit).map(({ envelope }) => JSON.parse(envelope) as CheckpointEnvelope),

@@ -1,13 +1,13 @@
 /** What the endpoints of the feeds do: a page, a page once there is one, or a stream. */
 import type { IncomingMessage } from 'node:http';
-import { apiLimits, endpoints, eventStreamMediaType, type OperationId } from '@mandate/api';
+import { apiLimits, eventStreamMediaType } from '@mandate/api';
 import Negotiator from 'negotiator';
+import type { ApiAnswer, ApiHandlers, ApiRequest, FindReadable } from './api-handler.ts';
 import type { Authenticator } from './authenticator.ts';
 import { ServerError } from './error.ts';
 import type { FeedReader, FeedScope } from './feed-reader.ts';
 import { feedStream, type FeedSlots } from './feed-stream.ts';
-import type { ApiAnswer, ApiHandler, ApiRequest } from './handler.ts';
-import type { OpenTenant } from './tenant-registry.ts';
+import { queryOf } from './query.ts';
 import type { Caller } from './token.ts';
 
 export interface FeedHandlerContext {
@@ -17,8 +17,7 @@ export interface FeedHandlerContext {
   readonly heartbeatMs: number;
   /** Aborts when the service stops: whoever waits is answered. */
   readonly stopping: AbortSignal;
-  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly readable: FindReadable;
 }
 
 interface FeedQuery {
@@ -26,20 +25,15 @@ interface FeedQuery {
   readonly waitMs: number;
 }
 
-function queryOf({ url, headers }: IncomingMessage): FeedQuery {
-  const query = new URL(url ?? '', 'http://localhost').searchParams;
-  for (const [name, schema] of Object.entries(endpoints.feed.query ?? {})) {
-    const value = query.get(name);
-    if (value === null || schema.safeParse(value).success) continue;
-    throw new ServerError('MALFORMED', `the parameter ${name} is not as the API describes it`);
-  }
-  const wait = Number(query.get('wait') ?? 0);
+function feedQueryOf(message: IncomingMessage): FeedQuery {
+  const query = queryOf('feed', message);
+  const wait = Number(query('wait') ?? 0);
   if (wait > apiLimits.feedWaitSeconds) {
     throw new ServerError('MALFORMED', `wait is at most ${apiLimits.feedWaitSeconds} seconds`);
   }
   // What the client saw last comes before where it once began.
-  const last = headers['last-event-id'];
-  const after = typeof last === 'string' && last !== '' ? last : (query.get('after') ?? undefined);
+  const last = message.headers['last-event-id'];
+  const after = typeof last === 'string' && last !== '' ? last : query('after');
   return { after, waitMs: wait * 1000 };
 }
 
@@ -50,9 +44,7 @@ function wantsStream({ method, headers }: IncomingMessage): boolean {
   );
 }
 
-export function createFeedHandlers(
-  context: FeedHandlerContext,
-): Readonly<Record<Extract<OperationId, 'feed' | 'tenantFeed'>, ApiHandler>> {
+export function createFeedHandlers(context: FeedHandlerContext): ApiHandlers<'feed' | 'tenantFeed'> {
   const { feedReader, feedSlots, authenticator, heartbeatMs, stopping, readable } = context;
 
   async function scopeOf(caller: Caller, slug: string | undefined): Promise<FeedScope> {
@@ -67,7 +59,7 @@ export function createFeedHandlers(
   async function read({ caller, parameters, message }: ApiRequest): Promise<ApiAnswer> {
     const slug = parameters['slug'];
     const scope = await scopeOf(caller, slug);
-    const { after, waitMs } = queryOf(message);
+    const { after, waitMs } = feedQueryOf(message);
     const isStream = wantsStream(message);
     if (!isStream && waitMs === 0) return { status: 200, body: await feedReader.page(scope, after) };
 

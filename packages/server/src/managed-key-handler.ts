@@ -1,25 +1,24 @@
 /** What the endpoints of managed keys do. */
 import { apiLimits, createManagedKeyRequestSchema, type ManagedKey, type OperationId } from '@mandate/api';
 import { ownRoles, reservedRole, scopeOfRole, type KeyId } from '@mandate/metadata';
+import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { recordEvents } from './audit.ts';
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
-import type { ApiHandler } from './handler.ts';
 import { keysTaken } from './online-key.ts';
 import { describe } from './principal.ts';
 import type { ServiceKeys } from './service-keys.ts';
 import type { Database } from './sql/connection.ts';
 import { insertServiceKeys, managedKeysOf, type ManagedKeyRow } from './sql/online-key.ts';
-import type { OpenTenant } from './tenant-registry.ts';
 import type { Tenant } from './tenant.ts';
-import { hasGrant, type Caller } from './token.ts';
+import { hasGrant } from './token.ts';
 
 interface ManagedKeyContext {
   readonly database: Database;
   readonly keys: ServiceKeys;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly readable: FindReadable;
 }
 
 type ManagedKeyOperation = Extract<OperationId, 'newManagedKey' | 'listManagedKeys'>;
@@ -54,7 +53,7 @@ export function createManagedKeyHandlers({
   keys,
   readable,
   now,
-}: ManagedKeyContext): Readonly<Record<ManagedKeyOperation, ApiHandler>> {
+}: ManagedKeyContext): ApiHandlers<ManagedKeyOperation> {
   return {
     async newManagedKey({ caller, parameters, message }) {
       const { tenant } = await readable(caller, parameters['slug']);

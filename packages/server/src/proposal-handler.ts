@@ -4,7 +4,6 @@ import {
   addSignaturesRequestSchema,
   apiLimits,
   createProposalRequestSchema,
-  endpoints,
   proposalStates,
   withdrawProposalRequestSchema,
   type OperationId,
@@ -13,13 +12,14 @@ import {
   type ProposalState,
 } from '@mandate/api';
 import { ownsChildOf, requireOwnAnchor } from './anchor-proposal.ts';
+import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
-import type { ApiHandler } from './handler.ts';
 import { noProposal, summaryOf } from './proposal-answer.ts';
 import { requireMayUseManagedKeys } from './managed-role.ts';
 import type { ProposalBook } from './proposal-book.ts';
 import type { ProposalView } from './proposal-view.ts';
+import { numberOf, queryOf } from './query.ts';
 import type { Database } from './sql/connection.ts';
 import { readProposals } from './sql/proposal.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
@@ -30,8 +30,7 @@ export interface ProposalHandlerContext {
   readonly registry: TenantRegistry;
   readonly book: ProposalBook;
   readonly view: ProposalView;
-  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly readable: FindReadable;
 }
 
 type ProposalOperation = Extract<
@@ -39,7 +38,7 @@ type ProposalOperation = Extract<
   'propose' | 'listProposals' | 'getProposal' | 'addSignatures' | 'signProposalManaged' | 'withdrawProposal'
 >;
 
-function numberOf(parameters: Readonly<Record<string, string>>): number {
+function proposalNumberOf(parameters: Readonly<Record<string, string>>): number {
   const text = parameters['number'] ?? '';
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw noProposal();
   return Number(text);
@@ -57,22 +56,14 @@ function filterOf(message: IncomingMessage): {
   state: ProposalState | undefined;
   before: number | undefined;
 } {
-  const query = new URL(message.url ?? '', 'http://localhost').searchParams;
-  for (const [name, schema] of Object.entries(endpoints.listProposals.query ?? {})) {
-    const value = query.get(name);
-    if (value === null || schema.safeParse(value).success) continue;
-    throw new ServerError('MALFORMED', `the parameter ${name} is not as the API describes it`);
-  }
-  const before = query.get('before');
+  const query = queryOf('listProposals', message);
   return {
-    state: proposalStates.find((state) => state === query.get('state')),
-    before: before === null ? undefined : Number(before),
+    state: proposalStates.find((state) => state === query('state')),
+    before: numberOf(query('before')),
   };
 }
 
-export function createProposalHandlers(
-  context: ProposalHandlerContext,
-): Readonly<Record<ProposalOperation, ApiHandler>> {
+export function createProposalHandlers(context: ProposalHandlerContext): ApiHandlers<ProposalOperation> {
   const { database, registry, book, view, readable } = context;
 
   async function progressOf(open: OpenTenant, number: number): Promise<ProposalProgress> {
@@ -112,7 +103,7 @@ export function createProposalHandlers(
 
     async getProposal({ caller, parameters }) {
       const open = await readable(caller, parameters['slug']);
-      const proposal = await view.show(open, numberOf(parameters));
+      const proposal = await view.show(open, proposalNumberOf(parameters));
       if (proposal === undefined) throw noProposal();
       return { status: 200, body: proposal };
     },
@@ -120,7 +111,7 @@ export function createProposalHandlers(
     async addSignatures({ caller, parameters, message }) {
       const open = await readable(caller, parameters['slug']);
       requireWriter(caller, open);
-      const number = numberOf(parameters);
+      const number = proposalNumberOf(parameters);
       const { signatures } = await readJson(message, addSignaturesRequestSchema, apiLimits.signaturesBytes);
       await book.sign(open, number, caller.tokenId, signatures);
       return { status: 200, body: await progressOf(open, number) };
@@ -130,7 +121,7 @@ export function createProposalHandlers(
       const open = await readable(caller, parameters['slug']);
       requireWriter(caller, open);
       requireMayUseManagedKeys(caller, open.tenant);
-      const number = numberOf(parameters);
+      const number = proposalNumberOf(parameters);
       await book.signManaged(open, number, caller.tokenId);
       return { status: 200, body: await progressOf(open, number) };
     },
@@ -138,7 +129,7 @@ export function createProposalHandlers(
     async withdrawProposal({ caller, parameters, message }) {
       const open = await readable(caller, parameters['slug']);
       requireWriter(caller, open);
-      const number = numberOf(parameters);
+      const number = proposalNumberOf(parameters);
       const { message: reason } = await readJson(message, withdrawProposalRequestSchema, apiLimits.bodyBytes);
       const actor = { tokenId: caller.tokenId, owner: hasGrant(caller, open.tenant, 'owner') };
       await book.withdraw(open, number, actor, reason);

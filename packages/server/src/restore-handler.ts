@@ -2,23 +2,22 @@
 import {
   apiLimits,
   beginRestoreRequestSchema,
-  endpoints,
   keptFilesRequestSchema,
   openRestoredRequestSchema,
   type OperationId,
 } from '@mandate/api';
+import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
-import type { ApiHandler } from './handler.ts';
 import { describe } from './principal.ts';
+import { queryOf } from './query.ts';
 import type { Restoration } from './restoration.ts';
 import type { OpenTenant } from './tenant-registry.ts';
 import { hasGrant, type Caller } from './token.ts';
 
 export interface RestoreHandlerContext {
   readonly restoration: Restoration;
-  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly readable: FindReadable;
 }
 
 type RestoreOperation = Extract<
@@ -33,7 +32,7 @@ function requireOperator({ operator }: Caller): void {
 export function createRestoreHandlers({
   restoration,
   readable,
-}: RestoreHandlerContext): Readonly<Record<RestoreOperation, ApiHandler>> {
+}: RestoreHandlerContext): ApiHandlers<RestoreOperation> {
   /** Files prove themselves, so that a publisher of the tenant may bring them too. */
   async function broughtTo(caller: Caller, slug: string | undefined): Promise<OpenTenant> {
     const open = await readable(caller, slug);
@@ -44,9 +43,7 @@ export function createRestoreHandlers({
   return {
     async getRestore({ caller, message }) {
       requireOperator(caller);
-      const after = new URL(message.url ?? '', 'http://localhost').searchParams.get('after') ?? '';
-      if (endpoints.getRestore.query?.['after']?.safeParse(after).success !== true)
-        throw new ServerError('MALFORMED', 'the parameter after is not as the API describes it');
+      const after = queryOf('getRestore', message)('after') ?? '';
       return { status: 200, body: await restoration.list(after) };
     },
 

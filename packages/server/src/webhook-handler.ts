@@ -8,12 +8,12 @@ import {
   type WebhookTest,
 } from '@mandate/api';
 import type { SealingKeys } from '@mandate/signing';
+import type { ApiHandler, ApiHandlers, ApiRequest, FindReadable } from './api-handler.ts';
 import { recordEvents, serviceLogId } from './audit.ts';
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
 import { encodeCursor } from './feed-cursor.ts';
 import type { FeedReader } from './feed-reader.ts';
-import type { ApiHandler, ApiRequest } from './handler.ts';
 import { describe } from './principal.ts';
 import { transaction, type Database, type Queryable } from './sql/connection.ts';
 import {
@@ -25,8 +25,7 @@ import {
   rotateWebhook,
   type WebhookRow,
 } from './sql/webhook.ts';
-import type { OpenTenant } from './tenant-registry.ts';
-import { hasGrant, type Caller } from './token.ts';
+import { hasGrant } from './token.ts';
 import { messageId } from './webhook-delivery.ts';
 import { sealWebhookSecret, webhookSecrets } from './webhook-secret.ts';
 import type { WebhookSender } from './webhook-sender.ts';
@@ -39,8 +38,7 @@ export interface WebhookHandlerContext {
   readonly feedReader: FeedReader;
   readonly stopping: AbortSignal;
   readonly now: () => number;
-  /** @throws ServerError NOT_FOUND, in the same words for a tenant that is not there and one that is not theirs. */
-  readonly readable: (caller: Caller, slug: string | undefined) => Promise<OpenTenant>;
+  readonly readable: FindReadable;
 }
 
 /** How long the secret before a rotation signs as well. */
@@ -54,9 +52,7 @@ interface Place {
 
 type WebhookOperation = Extract<OperationId, `${string}Webhook` | `${string}Webhooks`>;
 
-export function createWebhookHandlers(
-  context: WebhookHandlerContext,
-): Readonly<Record<WebhookOperation, ApiHandler>> {
+export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandlers<WebhookOperation> {
   const { database, sealing, sender, feedReader, stopping, now } = context;
 
   async function placeOf({ caller, parameters }: ApiRequest): Promise<Place> {
