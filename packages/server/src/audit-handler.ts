@@ -17,7 +17,7 @@ import { numberOf, queryOf } from './query.ts';
 import { readAuditKeys, readChains, readCheckpoints, readRecords } from './sql/audit.ts';
 import type { Database } from './sql/connection.ts';
 import { readVersions } from './sql/metadata-file.ts';
-import { hasGrant, type Caller } from './token.ts';
+import { hasGrant, type Caller } from './caller.ts';
 
 export interface AuditHandlerContext {
   readonly database: Database;

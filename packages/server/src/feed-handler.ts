@@ -8,7 +8,7 @@ import { ServerError } from './error.ts';
 import type { FeedReader, FeedScope } from './feed-reader.ts';
 import { feedStream, type FeedSlots } from './feed-stream.ts';
 import { queryOf } from './query.ts';
-import type { Caller } from './token.ts';
+import type { Caller } from './caller.ts';
 
 export interface FeedHandlerContext {
   readonly feedReader: FeedReader;

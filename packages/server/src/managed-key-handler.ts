@@ -11,7 +11,7 @@ import type { ServiceKeys } from './service-keys.ts';
 import type { Database } from './sql/connection.ts';
 import { insertServiceKeys, managedKeysOf, type ManagedKeyRow } from './sql/online-key.ts';
 import type { Tenant } from './tenant.ts';
-import { hasGrant } from './token.ts';
+import { hasGrant } from './caller.ts';
 
 interface ManagedKeyContext {
   readonly database: Database;

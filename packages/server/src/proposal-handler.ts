@@ -23,7 +23,7 @@ import { numberOf, queryOf } from './query.ts';
 import type { Database } from './sql/connection.ts';
 import { readProposals } from './sql/proposal.ts';
 import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
-import { hasGrant, type Caller } from './token.ts';
+import { hasGrant, type Caller } from './caller.ts';
 
 export interface ProposalHandlerContext {
   readonly database: Database;

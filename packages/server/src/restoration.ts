@@ -41,7 +41,7 @@ import { insertHead, insertRare, type NewTarget } from './sql/publication.ts';
 import * as sql from './sql/restore.ts';
 import { parseTargetFiles } from './submission.ts';
 import type { Tenant } from './tenant.ts';
-import type { Caller } from './token.ts';
+import type { Caller } from './caller.ts';
 
 export interface RestorationContext {
   readonly database: Database;

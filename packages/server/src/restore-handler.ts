@@ -13,7 +13,7 @@ import { describe } from './principal.ts';
 import { queryOf } from './query.ts';
 import type { Restoration } from './restoration.ts';
 import type { OpenTenant } from './tenant-registry.ts';
-import { hasGrant, type Caller } from './token.ts';
+import { hasGrant, type Caller } from './caller.ts';
 
 export interface RestoreHandlerContext {
   readonly restoration: Restoration;

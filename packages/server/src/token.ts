@@ -10,8 +10,6 @@ import { describe, theService } from './principal.ts';
 import { transaction, type Database } from './sql/connection.ts';
 import { anyOperator, findToken, insertToken, upsertOperator, type TokenRow } from './sql/token.ts';
 
-export { hasGrant, mayRead, type Caller } from './caller.ts';
-
 const form = /^mdt_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
 
 /** Whether the text has the form of a token. */

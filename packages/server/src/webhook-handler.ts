@@ -25,7 +25,7 @@ import {
   rotateWebhook,
   type WebhookRow,
 } from './sql/webhook.ts';
-import { hasGrant } from './token.ts';
+import { hasGrant } from './caller.ts';
 import { messageId } from './webhook-delivery.ts';
 import { sealWebhookSecret, webhookSecrets } from './webhook-secret.ts';
 import type { WebhookSender } from './webhook-sender.ts';
