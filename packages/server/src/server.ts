@@ -6,40 +6,31 @@ import { defaultKeyFolder, openSigner, passphraseFrom, type Signer } from '@mand
 import { createApp } from './app.ts';
 import { answerClientErrors } from './client-error.ts';
 import { AuditKey } from './audit-key.ts';
-import { Checkpointer } from './checkpointer.ts';
 import { Authenticator } from './authenticator.ts';
 import type { ServerConfig } from './config.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { ServerError } from './error.ts';
+import { EventFeed } from './event-feed.ts';
 import { exampleKeyIds, requireNoExampleKeyInUse } from './example-key.ts';
-import { FeedReader } from './feed-reader.ts';
-import { FeedSequencer } from './feed-sequencer.ts';
-import { FeedSignal } from './feed-signal.ts';
-import { FeedSlots } from './feed-stream.ts';
 import { createHandlers } from './handler.ts';
 import { IssuedTokenVerifier } from './issued-token.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
-import { HighWater } from './high-water.ts';
-import { theService } from './principal.ts';
 import { Restoration } from './restoration.ts';
+import { RestoreWatch } from './restore-watch.ts';
 import { countRestoring } from './sql/restore.ts';
 import { WriteGate } from './write-gate.ts';
-import { Pruner } from './pruner.ts';
 import { ProposalBook } from './proposal-book.ts';
 import { ProposalPlans } from './proposal-plan.ts';
 import { ProposalPublisher } from './proposal-publisher.ts';
 import { ProposalSweeper } from './proposal-sweeper.ts';
 import { ProposalView } from './proposal-view.ts';
-import { Renewal } from './renewal.ts';
 import { refuse } from './refusal.ts';
 import { RequestLimits } from './request-limit.ts';
 import { resealOnlineKeys } from './reseal.ts';
-import { RoleExpiry } from './role-expiry.ts';
 import { RoleFiles } from './role-file.ts';
 import { ServiceKeys } from './service-keys.ts';
 import { openEmbedded, openPostgres, type Database } from './sql/connection.ts';
-import { listenToFeed } from './sql/feed-listener.ts';
 import { countOpenProposals } from './sql/proposal-sweep.ts';
 import { migrate } from './sql/migration.ts';
 import { tenantsNaming } from './sql/publication.ts';
@@ -50,10 +41,9 @@ import { createFirstOperator, ensureOperator, TokenReader } from './token.ts';
 import { TufAccess } from './tuf-access.ts';
 import { createTufHandler } from './tuf-handler.ts';
 import { TufStore } from './tuf-store.ts';
+import { Upkeep } from './upkeep.ts';
 import { serverVersion } from './version.ts';
-import { WebhookDelivery } from './webhook-delivery.ts';
 import { resealWebhookSecrets } from './webhook-secret.ts';
-import { WebhookSender } from './webhook-sender.ts';
 
 export interface RunningServer {
   /** Where clients reach it. */
@@ -171,7 +161,7 @@ async function run(
         next.head.timestampBytes,
       );
       metrics.group(next.publications.length);
-      if (next.publications.length > 0) sequencer.soon();
+      if (next.publications.length > 0) feed.soon();
     },
   });
   const gate = new WriteGate({ database, stalenessMs: config.stalenessMs, now });
@@ -192,47 +182,23 @@ async function run(
     waiting: () => registry.waiting,
     openProposals: () => countOpenProposals(database),
     webhooks: () => countWebhooks(database),
-    feedReaders: () => feedSlots.open,
+    feedReaders: () => feed.slots.open,
     roleExpiresSeconds: () => {
-      const { soonestMs } = expiry;
-      return soonestMs === undefined ? undefined : Math.floor((soonestMs - now()) / 1000);
+      const { soonestExpiryMs } = upkeep;
+      return soonestExpiryMs === undefined ? undefined : Math.floor((soonestExpiryMs - now()) / 1000);
     },
     failingKeys: () => keys.failing.map(({ purpose }) => purpose),
   });
   const stopSignal = new AbortController();
-  const feedSignal = new FeedSignal();
-  const feedReader = new FeedReader(database, feedSignal);
-  const feedSlots = new FeedSlots(config.feedReadersPerToken, config.feedReaders);
-  const sequencer = new FeedSequencer({
+  const feed = new EventFeed({
     database,
-    signal: feedSignal,
-    delayMs: config.feedDelayMs,
-    pollMs: config.feedPollMs,
-    retentionMs: config.feedRetentionMs,
-    now,
-    onTrouble: (error) => trouble('feed', error),
-  });
-  const sender = new WebhookSender({
-    allowInternal: config.webhookInternal,
-    timeoutMs: config.webhookTimeoutMs,
-    userAgent: `mandate/${serverVersion}`,
-  });
-  const delivery = new WebhookDelivery({
-    database,
-    reader: feedReader,
-    signal: feedSignal,
     sealing,
-    sender,
-    pollMs: config.feedPollMs,
-    leaseMs: config.webhookLeaseMs,
-    retryMs: config.webhookRetryMs,
-    giveUpMs: config.webhookGiveUpMs,
-    now,
-    onOutcome: ({ id, slug }, outcome, failure) => {
+    config,
+    onDelivery: ({ id, slug }, outcome, failure) => {
       metrics.delivery(outcome);
       if (outcome === 'disabled') log.warn({ webhook: id, tenant: slug, failure }, 'a webhook was given up');
     },
-    onTrouble: (error) => trouble('webhook', error),
+    onTrouble: trouble,
   });
   const authenticator = new Authenticator({
     database,
@@ -247,34 +213,15 @@ async function run(
     await requireNoExampleKeyInUse(registry, naming, examples);
   }
   // Before anything is signed or served.
-  const told = new Set<string>();
-  const began = async (label: string, why: string): Promise<void> => {
-    if (told.has(label)) return;
-    told.add(label);
-    const begun = await restoration.begin(label, theService, why);
-    if (begun) log.error({ restore: label, why }, 'the database was restored: every tenant is read-only');
-    else log.warn({ restore: label, why }, 'this restore was begun before; it is not begun again');
-  };
-  if (config.restored !== undefined) await began(config.restored, 'the configuration says so');
-  const stateFile = config.stateFile ?? folder?.stateFile;
-  const highWater =
-    stateFile === undefined
-      ? undefined
-      : new HighWater({
-          database,
-          file: stateFile,
-          everyMs: config.stateMs,
-          onBehind: (version) => began(`behind-${version}`, `it is behind the mark in ${stateFile}`),
-          onTrouble: (error) => trouble('state', error),
-        });
-  await highWater?.start();
-  const renewal = new Renewal({
+  const restoreWatch = new RestoreWatch({
     database,
-    registry,
-    maxAgeMs: config.maxAgeMs,
-    now,
-    onTrouble: (error) => trouble('renewal', error),
+    restoration,
+    stateFile: config.stateFile ?? folder?.stateFile,
+    config,
+    log,
+    onTrouble: (error) => trouble('state', error),
   });
+  await restoreWatch.start();
   const publicationTimeoutMs = config.requestTimeoutMs / 2;
   const plans = new ProposalPlans(database, config, config.cacheBytes / 4);
   const publisher = new ProposalPublisher({ database, plans, rules: config, publicationTimeoutMs });
@@ -290,33 +237,19 @@ async function run(
     now,
     onTrouble: proposalTrouble,
   });
-  const expiry = new RoleExpiry({
+  const upkeep = new Upkeep({
     database,
-    everyMs: config.roleExpiryCheckMs,
-    stageDays: config.expiryWarningDays,
-    now,
-    onWarning: ({ role: { slug, role, version, expiresMs }, stage }) => {
+    registry,
+    auditKey,
+    config,
+    onExpiryWarning: ({ role: { slug, role, version, expiresMs }, stage }) => {
       metrics.expiryWarning(stage);
       const expires = new Date(expiresMs).toISOString();
       log.warn({ tenant: slug, role, version, expires, stage }, 'a role expires soon');
-      sequencer.soon();
+      feed.soon();
     },
-    onTrouble: (error) => trouble('expiry', error),
-  });
-  const checkpointer = new Checkpointer({
-    database,
-    key: auditKey,
-    everyMs: config.checkpointMs,
-    now,
-    onTrouble: (error) => trouble('audit', error),
-  });
-  const pruner = new Pruner({
-    database,
-    everyMs: config.pruneMs,
-    keepMs: config.keepSupersededMs,
-    now,
     onPruned: (tenantId, role, version) => store.drop(tenantId, role, version),
-    onTrouble: (error) => trouble('pruning', error),
+    onTrouble: trouble,
   });
   let stopping = false;
   const app = createApp({
@@ -335,13 +268,13 @@ async function run(
       publicationTimeoutMs,
       rules: config,
       now,
-      feedReader,
-      feedSlots,
+      feedReader: feed.reader,
+      feedSlots: feed.slots,
       heartbeatMs: config.feedHeartbeatMs,
       stopping: stopSignal.signal,
-      sender,
+      sender: feed.sender,
     }),
-    onWrite: () => sequencer.soon(),
+    onWrite: () => feed.soon(),
     authenticator,
     limits,
     openMetrics: config.openMetrics,
@@ -389,23 +322,9 @@ async function run(
   server.maxHeadersCount = maxHeaders;
   answerClientErrors(server);
   await listen(server, config);
-  void renewal.run();
+  upkeep.start();
   void sweeper.run();
-  void expiry.run();
-  void checkpointer.run();
-  void pruner.run();
-  void sequencer.run();
-  void sequencer.prune();
-  const listener =
-    config.databaseUrl === undefined
-      ? undefined
-      : listenToFeed({
-          url: config.databaseUrl,
-          retryMs: config.feedPollMs,
-          onNews: (news) => sequencer.hear(news),
-          onTrouble: (error) => trouble('feed listener', error),
-        });
-  delivery.start();
+  feed.start();
   const { port } = server.address() as AddressInfo;
   const url =
     config.publicUrl ?? `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
@@ -419,18 +338,13 @@ async function run(
       stopping = true;
       // Whoever waits for events is answered now.
       stopSignal.abort();
-      await renewal.stop();
-      await expiry.stop();
-      await checkpointer.stop();
-      await pruner.stop();
-      await delivery.stop();
-      await sender.close();
-      await highWater?.stop();
+      await upkeep.stop();
+      await feed.stopSending();
+      await restoreWatch.stop();
       await stop(server, config.stopTimeoutMs);
       const idle = sweeper.stop().then(() => registry.idle());
       await Promise.race([idle, sleep(config.stopTimeoutMs, undefined, { ref: false })]);
-      await sequencer.stop();
-      await listener?.close();
+      await feed.close();
       await auditKey.close();
       store.close();
       keys.close();
