@@ -7,24 +7,15 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { AcceptedPublication } from '@mandate/metadata';
 import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
+import { commitGroup } from './group-commit.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
-import { lostRace, repeated, type Member, type Outcome } from './member.ts';
-import { onlineKeyIdsOf } from './online-key.ts';
+import { answerBehind, answerEnded, answerUsedIds } from './member-answer.ts';
+import type { Member, Outcome } from './member.ts';
 import type { RoleFiles } from './role-file.ts';
 import { SigningPace } from './signing-pace.ts';
-import {
-  inOrder,
-  isOutage,
-  isUniqueViolation,
-  transaction,
-  type Database,
-  type Queryable,
-} from './sql/connection.ts';
-import { dropLease, passFence, renewLease, takeLease, type Lease } from './sql/lease.ts';
+import { isOutage, isUniqueViolation, type Database } from './sql/connection.ts';
+import { dropLease, renewLease, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
-import { noteOnlineKeys } from './sql/feed.ts';
-import { openNumbers, publishProposals } from './sql/proposal-end.ts';
-import { findPublications, insertHead, insertRare } from './sql/publication.ts';
 import { TenantHead } from './tenant-head.ts';
 import type { Tenant } from './tenant.ts';
 import { WaitingQueue } from './waiting-queue.ts';
@@ -50,8 +41,6 @@ export interface WriterContext {
 
 /** How often a process asks for a lease that another one holds. */
 const leasePollMs = 4;
-/** How long the next holder has to show up after a handover: many polls. */
-const handoverMs = 250;
 const retryPauseMs = 50;
 
 export class TenantWriter {
@@ -172,11 +161,11 @@ export class TenantWriter {
         // Back to where they were. Those that did go live after all are found by their ids.
         this.#queue.putBack(group.members);
         if (hasCode(error, 'PROPOSAL_ENDED')) {
-          await this.#answerEnded(group.members);
+          await answerEnded(this.#context.database, this.#tenant, this.#queue, group.members);
           continue;
         }
         if (isUsedId(error)) {
-          await this.#answerUsedIds(group.members);
+          await answerUsedIds(this.#context.database, this.#tenant, this.#queue, group.members);
           continue;
         }
         if (!isPassing(error)) this.#single(group, error);
@@ -216,7 +205,7 @@ export class TenantWriter {
       this.#alone = Math.max(0, this.#alone - 1);
       const { behind, doubtful } = this.#queue.moveInto(group, this.#tenant.head, size);
       try {
-        if (behind.length > 0) await this.#answerBehind(behind);
+        if (behind.length > 0) await answerBehind(this.#context.database, this.#tenant, behind);
       } catch (error) {
         this.#queue.putBack([...group.members, ...behind, ...(doubtful === undefined ? [] : [doubtful])]);
         throw error;
@@ -250,52 +239,17 @@ export class TenantWriter {
     }
   }
 
-  /** Lost races, and repetitions of what was accepted before. */
-  async #answerBehind(members: readonly Member[]): Promise<void> {
-    const known = await findPublications(
-      this.#context.database,
-      members.map(({ id }) => id),
-    );
-    for (const member of members) {
-      const outcome = repeated(member, this.#tenant.id, known);
-      if (outcome === undefined) member.reject(lostRace(member, this.#tenant.head));
-      else member.resolve(outcome);
-    }
-  }
-
   /** Of those that wait, the ones that the last commit left behind. */
   async #answerLosers(): Promise<void> {
     const losers = this.#queue.takeBehind(this.#tenant.head);
     if (losers.length === 0) return;
     try {
-      await this.#answerBehind(losers);
+      await answerBehind(this.#context.database, this.#tenant, losers);
     } catch (error) {
       // The commit stands, and its members must hear so; the losers are looked at again.
       this.#queue.putBack(losers);
       this.#context.onTrouble(this.#tenant, error);
     }
-  }
-
-  /** Members whose id was taken by another publication: out of the queue, so that the others can go again. */
-  async #answerUsedIds(members: readonly Member[]): Promise<void> {
-    const known = await findPublications(
-      this.#context.database,
-      members.map(({ id }) => id),
-    );
-    for (const member of this.#queue.takeIds(new Set(known.map(({ id }) => id)))) {
-      const outcome = repeated(member, this.#tenant.id, known);
-      if (outcome === undefined) member.reject(usedId());
-      else member.resolve(outcome);
-    }
-  }
-
-  /** Members whose proposal was withdrawn or ended otherwise while they waited. */
-  async #answerEnded(members: readonly Member[]): Promise<void> {
-    const numbers = members.flatMap(({ proposal }) => proposal ?? []);
-    const open = new Set(await openNumbers(this.#context.database, this.#tenant.id, numbers));
-    const ended = members.filter(({ proposal }) => proposal !== undefined && !open.has(proposal));
-    for (const member of this.#queue.takeIds(new Set(ended.map(({ id }) => id))))
-      member.reject(endedProposal());
   }
 
   /** Signs and commits. Returns whether the lease is still ours. */
@@ -307,43 +261,18 @@ export class TenantWriter {
     const built = await this.#signing(lease, () =>
       buildHead(this.#tenant, group, root, kept, settings, files, now),
     );
-    const rotation = await this.#rotation(group);
-    const fence = {
+    const held = await commitGroup(database, files, {
+      tenant: this.#tenant,
+      group,
+      built,
       lease,
       holder: this.#holder,
-      serial: built.next.head.serial - 1,
       keep: this.#queue.length > 0,
-      termMs: settings.leaseMs,
-      handoverMs,
-    };
-    // What is inserted without having passed the fence is rolled back.
-    const held = await transaction(database, async (client) => {
-      const [stillOurs] = await inOrder(database, [
-        (): Promise<boolean | void> => passFence(client, fence),
-        () => insertHead(client, built.next),
-        () => insertRare(client, built.next),
-        async () => rotation && noteOnlineKeys(client, this.#tenant.id, rotation),
-        () => endProposals(client, this.#tenant.id, group, now),
-      ]);
-      return stillOurs === true;
+      leaseMs: settings.leaseMs,
+      now,
     });
     await this.#settle(group, built);
     return held;
-  }
-
-  /** The keys of the service that a new root names, where they are others than before. */
-  async #rotation(group: Group): Promise<ReturnType<typeof onlineKeyIdsOf> | undefined> {
-    const { root } = group;
-    const live = this.#tenant.head?.row.rootVersion;
-    if (root === undefined || live === undefined) return undefined;
-    const [before, after] = [
-      onlineKeyIdsOf(await this.#context.files.root(this.#tenant.id, live)),
-      onlineKeyIdsOf(root),
-    ];
-    const isSame = (['snapshot', 'timestamp'] as const).every(
-      (purpose) => before[purpose].join() === after[purpose].join(),
-    );
-    return isSame ? undefined : after;
   }
 
   /** Runs what signs. No lock is held; the lease is made to last, and waiting members are answered in time. */
@@ -423,23 +352,4 @@ function isPassing(error: unknown): boolean {
 
 function isUsedId(error: unknown): boolean {
   return isUniqueViolation(error, 'publication_pkey');
-}
-
-/** What is live is published, and the other way round: both in one commit. */
-async function endProposals(client: Queryable, tenantId: number, group: Group, now: number): Promise<void> {
-  const numbers = group.members.flatMap(({ proposal }) => proposal ?? []);
-  if (numbers.length === 0) return;
-  if ((await publishProposals(client, tenantId, numbers, now)) === numbers.length) return;
-  throw new ServerError('PROPOSAL_ENDED', 'a proposal of the group is not open any more');
-}
-
-function endedProposal(): ServerError {
-  return new ServerError('CONFLICT', 'the proposal ended before it could go live');
-}
-
-function usedId(): ServerError {
-  return new ServerError(
-    'CONFLICT',
-    'another publication has this id; choose a new UUID for each publication',
-  );
 }
