@@ -5,6 +5,7 @@ import {
   verify,
   type Policy,
   type Question,
+  type TrustChange,
   type UpdaterOptions,
 } from '@mandate/client';
 import { sha256Of } from '@mandate/metadata';
@@ -314,6 +315,31 @@ describe('client: many at once', () => {
     await assert.rejects(c.refresh(start), codeOf('ROLLBACK', 'OLDER'));
     assert.deepEqual((await store.load()).timestamp, sim.files.get('timestamp.json'));
   });
+
+  for (const [losses, ends] of [
+    [9, 'VERIFIED'],
+    [Infinity, 'BUSY'],
+  ] as const) {
+    it(`lets others that share the store go first, ${losses} times: ${ends}`, async () => {
+      const sim = newTenant();
+      let lost = 0;
+      const store = new (class extends MemoryStore {
+        override async commit(revision: number, change: TrustChange): Promise<number | undefined> {
+          if (lost === losses) return super.commit(revision, change);
+          lost += 1;
+          return undefined;
+        }
+      })();
+      const ended = await updaterOf(sim, { store })
+        .refresh(start)
+        .then(
+          () => 'VERIFIED',
+          (error: unknown) => (error as { reason: string }).reason,
+        );
+      assert.equal(ended, ends);
+      assert.ok(lost < 20);
+    });
+  }
 });
 
 describe('client: roots and pins', () => {

@@ -2,6 +2,7 @@
  * Keeps one tenant up to date: the client workflow of the TUF specification over a source and a trust store. Refreshes
  * never overlap, work on a copy, and are stored before anything is answered from them.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { limits, MetadataError, servedName, type TargetFile, type TenantPath } from '@mandate/metadata';
 import { Children, type OpenChild } from './children.ts';
 import { ClientError } from './error.ts';
@@ -37,7 +38,10 @@ interface Known {
   readonly stored: StoredTrust;
 }
 
-const commitAttempts = 5;
+/** Lost to other processes that share the store; the pauses between them come to some four seconds at most. */
+const commitAttempts = 12;
+const firstPauseMs = 10;
+const longestPauseMs = 500;
 /** For how many new roots one refresh begins again. */
 const rootsMeanwhile = 3;
 /** Whose keys a root names, besides its own. */
@@ -188,7 +192,10 @@ export class Updater {
       );
       const kept = await this.#commit(state, stored);
       // Another process was faster: its floors count, so begin again from them.
-      if (kept === undefined) continue;
+      if (kept === undefined) {
+        if (attempt < commitAttempts) await sleep(pauseMs(attempt));
+        continue;
+      }
       this.#known = { state, stored: kept };
       if (failure !== undefined) throw failure.error;
       const view = new View(state.trusted, { ...this.#options, mode: this.#mode }, { flight, at: now });
@@ -285,6 +292,11 @@ export class Updater {
       known.timestamp?.file.version === view.trusted.timestamp?.file.version;
     return isNewest ? view : undefined;
   }
+}
+
+/** Grows, and is of a random length: processes that met once do not meet again. */
+function pauseMs(attempt: number): number {
+  return Math.min(longestPauseMs, firstPauseMs * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
 }
 
 /** Whether an error means that the repository could not be asked, rather than that it answered wrongly. */
