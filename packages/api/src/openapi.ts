@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { detachedAnchorSchema, putAnchorRequestSchema } from './anchor.ts';
 import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionListSchema } from './audit.ts';
 import { discoveryPath, discoverySchema } from './discovery.ts';
-import { endpoints, type Endpoint } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
+import { endpoints } from './endpoints.ts';
 import { feedEventSchema, feedPageSchema } from './feed.ts';
 import { createManagedKeyRequestSchema, managedKeyListSchema, managedKeySchema } from './managed-key.ts';
 import { createGrantRequestSchema, tenantGrantListSchema, tenantGrantSchema } from './grant.ts';
@@ -17,6 +18,14 @@ import {
   withdrawProposalRequestSchema,
 } from './proposal.ts';
 import { publicationRequestSchema, publicationSchema } from './publication.ts';
+import {
+  beginRestoreRequestSchema,
+  keptFilesRequestSchema,
+  keptFilesSchema,
+  openRestoredRequestSchema,
+  restoredTenantSchema,
+  restoreSchema,
+} from './restore.ts';
 import {
   createTenantRequestSchema,
   setVisibilityRequestSchema,
@@ -70,6 +79,12 @@ const names = new Map<z.ZodType, string>([
   [createdWebhookSchema, 'CreatedWebhook'],
   [webhookListSchema, 'WebhookList'],
   [webhookTestSchema, 'WebhookTest'],
+  [restoreSchema, 'Restore'],
+  [beginRestoreRequestSchema, 'BeginRestoreRequest'],
+  [restoredTenantSchema, 'RestoredTenant'],
+  [keptFilesRequestSchema, 'KeptFilesRequest'],
+  [keptFilesSchema, 'KeptFiles'],
+  [openRestoredRequestSchema, 'OpenRestoredRequest'],
   [createTokenRequestSchema, 'CreateTokenRequest'],
   [createdTokenSchema, 'CreatedToken'],
   [tokenSchema, 'Token'],

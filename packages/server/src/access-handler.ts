@@ -3,9 +3,9 @@ import {
   apiLimits,
   createGrantRequestSchema,
   setVisibilityRequestSchema,
+  type AccessOperation,
   type CreateGrantRequest,
   type OidcRule,
-  type OperationId,
   type TenantGrant,
 } from '@mandate/api';
 import { recordGrant, recordVisibility } from './access-audit.ts';
@@ -41,8 +41,6 @@ export interface AccessHandlerContext {
   /** A tenant became public or private. */
   readonly onVisibility: (slug: string) => void;
 }
-
-type AccessOperation = Extract<OperationId, 'setVisibility' | 'createGrant' | 'listGrants' | 'deleteGrant'>;
 
 const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 

@@ -2,7 +2,7 @@
  * Taking detached anchors: what a tenant's `tenants` keys sign of a private tenant below it. Until that signature is
  * proven nothing of the child is looked up, so that a refusal tells nothing of it.
  */
-import { apiLimits, putAnchorRequestSchema } from '@mandate/api';
+import { apiLimits, putAnchorRequestSchema, type AnchorOperation } from '@mandate/api';
 import {
   anchorPath,
   checkDetachedAnchor,
@@ -116,7 +116,7 @@ export function createAnchorHandlers({
   rules,
   readable,
   now,
-}: AnchorHandlerContext): ApiHandlers<'putAnchor'> {
+}: AnchorHandlerContext): ApiHandlers<AnchorOperation> {
   /** By names alone for the child's owner, who need not be able to read the tenant above. */
   async function parentFor(caller: Caller, slug: string, segment: string | undefined): Promise<Tenant> {
     if (segment !== undefined && hasGrant(caller, { slug: childSlug(slug, segment) }, 'owner')) {

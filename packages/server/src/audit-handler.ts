@@ -4,10 +4,10 @@ import {
   auditChains,
   serviceLog,
   type AuditKeys,
+  type AuditOperation,
   type AuditPage,
   type CheckpointEnvelope,
   type CheckpointList,
-  type OperationId,
   type RoleVersionList,
 } from '@mandate/api';
 import type { ApiHandlers, FindReadable } from './api-handler.ts';
@@ -23,8 +23,6 @@ export interface AuditHandlerContext {
   readonly database: Database;
   readonly readable: FindReadable;
 }
-
-type AuditOperation = Extract<OperationId, 'listVersions' | 'readAudit' | 'listCheckpoints' | 'auditKeys'>;
 
 export function createAuditHandlers(context: AuditHandlerContext): ApiHandlers<AuditOperation> {
   const { database, readable } = context;

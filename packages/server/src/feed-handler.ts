@@ -1,6 +1,6 @@
 /** What the endpoints of the feeds do: a page, a page once there is one, or a stream. */
 import type { IncomingMessage } from 'node:http';
-import { apiLimits, eventStreamMediaType } from '@mandate/api';
+import { apiLimits, eventStreamMediaType, type FeedOperation } from '@mandate/api';
 import Negotiator from 'negotiator';
 import type { ApiAnswer, ApiHandlers, ApiRequest, FindReadable } from './api-handler.ts';
 import type { Authenticator } from './authenticator.ts';
@@ -44,7 +44,7 @@ function wantsStream({ method, headers }: IncomingMessage): boolean {
   );
 }
 
-export function createFeedHandlers(context: FeedHandlerContext): ApiHandlers<'feed' | 'tenantFeed'> {
+export function createFeedHandlers(context: FeedHandlerContext): ApiHandlers<FeedOperation> {
   const { feedReader, feedSlots, authenticator, heartbeatMs, stopping, readable } = context;
 
   async function scopeOf(caller: Caller, slug: string | undefined): Promise<FeedScope> {

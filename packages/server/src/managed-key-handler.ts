@@ -1,5 +1,10 @@
 /** What the endpoints of managed keys do. */
-import { apiLimits, createManagedKeyRequestSchema, type ManagedKey, type OperationId } from '@mandate/api';
+import {
+  apiLimits,
+  createManagedKeyRequestSchema,
+  type ManagedKey,
+  type ManagedKeyOperation,
+} from '@mandate/api';
 import { ownRoles, reservedRole, scopeOfRole, type KeyId } from '@mandate/metadata';
 import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { recordEvents } from './audit.ts';
@@ -20,8 +25,6 @@ interface ManagedKeyContext {
   readonly now: () => number;
   readonly readable: FindReadable;
 }
-
-type ManagedKeyOperation = Extract<OperationId, 'newManagedKey' | 'listManagedKeys'>;
 
 function answerOf({ role, keyId, wire }: Pick<ManagedKeyRow, 'role' | 'keyId' | 'wire'>): ManagedKey {
   return { role, keyId, key: wire };

@@ -6,8 +6,8 @@ import {
   createProposalRequestSchema,
   proposalStates,
   withdrawProposalRequestSchema,
-  type OperationId,
   type ProposalList,
+  type ProposalOperation,
   type ProposalProgress,
   type ProposalState,
 } from '@mandate/api';
@@ -32,11 +32,6 @@ export interface ProposalHandlerContext {
   readonly view: ProposalView;
   readonly readable: FindReadable;
 }
-
-type ProposalOperation = Extract<
-  OperationId,
-  'propose' | 'listProposals' | 'getProposal' | 'addSignatures' | 'signProposalManaged' | 'withdrawProposal'
->;
 
 function proposalNumberOf(parameters: Readonly<Record<string, string>>): number {
   const text = parameters['number'] ?? '';

@@ -1,5 +1,5 @@
 /** What the endpoints of publications do. */
-import { apiLimits, publicationRequestSchema } from '@mandate/api';
+import { apiLimits, publicationRequestSchema, type PublicationOperation } from '@mandate/api';
 import type { AcceptedPublication } from '@mandate/metadata';
 import { notFound, type ApiHandlers, type FindReadable } from './api-handler.ts';
 import { readJson } from './body.ts';
@@ -39,7 +39,7 @@ export function createPublicationHandlers({
   readable,
   rules,
   publicationTimeoutMs,
-}: PublicationHandlerContext): ApiHandlers<'publish' | 'getPublication'> {
+}: PublicationHandlerContext): ApiHandlers<PublicationOperation> {
   return {
     async publish({ caller, parameters, message }) {
       const { tenant, writer } = await readable(caller, parameters['slug']);

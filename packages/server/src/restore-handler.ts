@@ -4,7 +4,7 @@ import {
   beginRestoreRequestSchema,
   keptFilesRequestSchema,
   openRestoredRequestSchema,
-  type OperationId,
+  type RestoreOperation,
 } from '@mandate/api';
 import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { readJson } from './body.ts';
@@ -19,11 +19,6 @@ export interface RestoreHandlerContext {
   readonly restoration: Restoration;
   readonly readable: FindReadable;
 }
-
-type RestoreOperation = Extract<
-  OperationId,
-  'getRestore' | 'beginRestore' | 'endRestore' | 'getRestored' | 'keepFiles' | 'openRestored'
->;
 
 function requireOperator({ operator }: Caller): void {
   if (!operator) throw new ServerError('FORBIDDEN', 'only an operator restores the service');

@@ -1,5 +1,5 @@
 /** What the endpoints of tenants do. */
-import { apiLimits, createTenantRequestSchema } from '@mandate/api';
+import { apiLimits, createTenantRequestSchema, type TenantOperation } from '@mandate/api';
 import { parseTenantPath, tenantSlug } from '@mandate/metadata';
 import { keysOf, recordTenant } from './access-audit.ts';
 import { notFound, type ApiHandlers, type FindReadable } from './api-handler.ts';
@@ -36,7 +36,7 @@ export function createTenantHandlers({
   files,
   readable,
   now,
-}: TenantHandlerContext): ApiHandlers<'createTenant' | 'listTenants' | 'getTenant' | 'newOnlineKeys'> {
+}: TenantHandlerContext): ApiHandlers<TenantOperation> {
   return {
     async createTenant({ caller, message }) {
       const request = await readJson(message, createTenantRequestSchema, apiLimits.bodyBytes);

@@ -1,5 +1,5 @@
 /** What the endpoints of API tokens do. */
-import { apiLimits, createTokenRequestSchema } from '@mandate/api';
+import { apiLimits, createTokenRequestSchema, type TokenOperation } from '@mandate/api';
 import { recordToken } from './access-audit.ts';
 import { notFound, type ApiHandlers, type FindReadable } from './api-handler.ts';
 import type { Authenticator } from './authenticator.ts';
@@ -24,7 +24,7 @@ export function createTokenHandlers({
   authenticator,
   readable,
   now,
-}: TokenHandlerContext): ApiHandlers<'createToken' | 'whoAmI' | 'deleteToken'> {
+}: TokenHandlerContext): ApiHandlers<TokenOperation> {
   return {
     async createToken({ caller, message }) {
       const request = await readJson(message, createTokenRequestSchema, apiLimits.bodyBytes);

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import {
   apiLimits,
   createWebhookRequestSchema,
-  type OperationId,
   type Webhook,
+  type WebhookOperation,
   type WebhookTest,
 } from '@mandate/api';
 import type { SealingKeys } from '@mandate/signing';
@@ -49,8 +49,6 @@ interface Place {
   readonly tenantId: number | undefined;
   readonly slug: string | null;
 }
-
-type WebhookOperation = Extract<OperationId, `${string}Webhook` | `${string}Webhooks`>;
 
 export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandlers<WebhookOperation> {
   const { database, sealing, sender, feedReader, stopping, now } = context;
