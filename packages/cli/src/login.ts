@@ -6,7 +6,7 @@ import { changeConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
 import { encodeCredential, parseCredential, readCredential, type Credential } from './credential.ts';
 import { CliError, usage } from './error.ts';
-import type { ServiceLogin } from './service.ts';
+import type { ServiceLogin } from './service-call.ts';
 
 const fileName = 'logins.json';
 

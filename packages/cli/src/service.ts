@@ -4,7 +4,6 @@ import {
   auditPageSchema,
   checkpointListSchema,
   detachedAnchorSchema,
-  problemSchema,
   proposalListSchema,
   proposalProgressSchema,
   proposalSchema,
@@ -30,7 +29,6 @@ import {
   type KeptFiles,
   type KeptFilesRequest,
   type OnlineKeys,
-  type Problem,
   type Proposal,
   type ProposalProgress,
   type ProposalSignature,
@@ -49,16 +47,7 @@ import {
 } from '@mandate/api';
 import { tenantSlug, type TenantPath } from '@mandate/metadata';
 import { CliError } from './error.ts';
-
-const timeoutMs = 60_000;
-const maxAnswerBytes = 16 * 1024 * 1024;
-
-export interface ServiceLogin {
-  /** `http://host:port`, no slash at the end. */
-  readonly url: string;
-  /** Asked anew for each request: what CI systems hand out is good for minutes. */
-  readonly token: () => Promise<string>;
-}
+import { callService, type Method, type Schema, type ServiceLogin } from './service-call.ts';
 
 /** More proposals than this are not listed. */
 const maxListed = 1_000;
@@ -69,13 +58,6 @@ function tenantAddress(tenant: TenantPath): string {
 
 function proposalsPath(tenant: TenantPath): string {
   return `${tenantAddress(tenant)}/proposals`;
-}
-
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
-
-/** As much of a schema as is needed here. */
-interface Schema<T> {
-  safeParse(value: unknown): { success: true; data: T } | { success: false; error: unknown };
 }
 
 /** An answer without a body. */
@@ -128,8 +110,7 @@ export class Service {
 
   /** A key that the service holds for one role: it signs that role once a delegation names and marks the key. */
   newManagedKey(tenant: TenantPath, role: string): Promise<ManagedKey> {
-    const path = `/v1/tenants/${encodeURIComponent(tenantSlug(tenant))}/managed-keys`;
-    return this.#call('POST', path, managedKeySchema, { role });
+    return this.#call('POST', `${tenantAddress(tenant)}/managed-keys`, managedKeySchema, { role });
   }
 
   listTenants(): Promise<TenantList> {
@@ -223,9 +204,8 @@ export class Service {
 
   /** Newest first. @param before a version: those below it */
   roleVersions(tenant: TenantPath, role: string, before: number | undefined): Promise<RoleVersionList> {
-    const slug = encodeURIComponent(tenantSlug(tenant));
     const query = before === undefined ? '' : `?before=${before}`;
-    const path = `/v1/tenants/${slug}/roles/${encodeURIComponent(role)}/versions${query}`;
+    const path = `${tenantAddress(tenant)}/roles/${encodeURIComponent(role)}/versions${query}`;
     return this.#call('GET', path, roleVersionListSchema);
   }
 
@@ -260,104 +240,7 @@ export class Service {
     return this.#call('POST', path, restoredTenantSchema, { acceptLoss });
   }
 
-  async #call<T>(method: Method, path: string, schema: Schema<T>, body?: object): Promise<T> {
-    const response = await this.#fetch(method, path, body);
-    const text = await readLimited(response).catch((cause: unknown) => {
-      throw cause instanceof CliError ? cause : lost(method, this.url, cause);
-    });
-    if (!response.ok) throw refusal(method, this.url, response.status, text);
-    const answer = schema.safeParse(parseJson(text));
-    if (answer.success) return answer.data;
-    throw new CliError('BAD_ANSWER', `${this.url}${path} answers what its interface does not allow`, {
-      cause: answer.error,
-      next: 'check that the URL is a Mandate service of this version',
-    });
+  #call<T>(method: Method, path: string, schema: Schema<T>, body?: object): Promise<T> {
+    return callService({ url: this.url, token: this.#token }, method, path, schema, body);
   }
-
-  async #fetch(method: Method, path: string, body: object | undefined): Promise<Response> {
-    const token = await this.#token();
-    try {
-      return await fetch(new URL(path, this.url), {
-        method,
-        redirect: 'error',
-        signal: AbortSignal.timeout(timeoutMs),
-        headers: {
-          accept: 'application/json',
-          authorization: `Bearer ${token}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-    } catch (cause) {
-      throw lost(method, this.url, cause);
-    }
-  }
-}
-
-/** A write whose connection broke may have been done. */
-function lost(method: Method, url: string, cause: unknown): CliError {
-  const refused = errnoOf(cause) === 'ECONNREFUSED';
-  if (method === 'GET' || refused) {
-    return new CliError('UNREACHABLE', `${url} does not answer`, {
-      cause,
-      next: 'check that the service runs and that the URL is right',
-    });
-  }
-  return new CliError('OUTCOME_UNKNOWN', `${url} stopped answering`, {
-    cause,
-    next: 'repeat the command: what was done already counts once',
-  });
-}
-
-function errnoOf(error: unknown): unknown {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause ? cause.code : undefined;
-}
-
-async function readLimited(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > maxAnswerBytes) throw new CliError('BAD_ANSWER', 'the answer is too long');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length).toString();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function refusal(method: Method, url: string, status: number, text: string): CliError {
-  const problem = problemSchema.safeParse(parseJson(text));
-  if (!problem.success) {
-    if (method !== 'GET' && status >= 500) return lost(method, url, new Error(`answer ${status}`));
-    return new CliError(status >= 500 ? 'UNREACHABLE' : 'BAD_ANSWER', `${url} answers ${status}`, {
-      next: 'check that the URL is a Mandate service',
-    });
-  }
-  return fromProblem(url, problem.data);
-}
-
-function fromProblem(url: string, { code, detail, role, status }: Problem): CliError {
-  const options = { role, serviceCode: code };
-  if (code === 'CONFLICT') return new CliError('CONFLICT', detail, options);
-  if (code === 'UNAUTHENTICATED')
-    return new CliError('NOT_LOGGED_IN', detail, {
-      ...options,
-      next: `mandate login ${url} --token-file <file>`,
-    });
-  if (code === 'READ_ONLY')
-    return new CliError('REFUSED', detail, {
-      ...options,
-      next: 'wait for the operator, or see docs/restore.md',
-    });
-  // The service may have done it: it failed on the way to saying so.
-  if (status >= 500) return new CliError('OUTCOME_UNKNOWN', detail, options);
-  return new CliError('REFUSED', detail, options);
 }
