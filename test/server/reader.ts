@@ -1,33 +1,20 @@
 /** Clients that follow a tenant for a whole test, ours and tuf-js, and remember every version that they accepted. */
-import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FolderStore, HttpSource, Updater } from '@mandate/client';
-import { hexOf, parseSnapshot, parseTimestamp, sha256Of } from '@mandate/metadata';
+import { parseSnapshot, parseTimestamp, sha256Of } from '@mandate/metadata';
 import { Updater as TufJs } from 'tuf-js';
+import { fileAt, requireSound } from './audit.ts';
+import type { Read } from './history.ts';
 import type { Owner } from './owner.ts';
-
-/** What all readers of a tenant accepted: a version has one content, whoever saw it, and a reader never goes back. */
-class Seen {
-  readonly #digests = new Map<string, string>();
-  readonly #newest = new Map<string, number>();
-
-  add(reader: string, role: string, version: number, digest: string): void {
-    const name = `${role} ${version}`;
-    assert.equal(digest, this.#digests.get(name) ?? digest, `${name} has two contents`);
-    this.#digests.set(name, digest);
-    const before = this.#newest.get(`${reader} ${role}`) ?? 0;
-    assert.ok(version >= before, `${reader}: ${role} went from ${before} to ${version}`);
-    this.#newest.set(`${reader} ${role}`, version);
-  }
-}
 
 export class Readers {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'mandate-readers-'));
   readonly #slug: string;
   readonly #owner: Owner;
-  readonly #seen = new Seen();
+  /** A version has one content, whoever saw it, and a reader never goes back. */
+  readonly #reads: Read[] = [];
 
   constructor(slug: string, owner: Owner) {
     this.#slug = slug;
@@ -81,10 +68,17 @@ export class Readers {
     const read = (role: string): Buffer => readFileSync(join(folder, `${role}.json`));
     const timestamp = parseTimestamp(read('timestamp'));
     const snapshot = parseSnapshot(read('snapshot'));
-    this.#seen.add(reader, 'timestamp', timestamp.version, hexOf(sha256Of(read('timestamp'))));
-    this.#seen.add(reader, 'snapshot', snapshot.version, hexOf(sha256Of(read('snapshot'))));
-    for (const [role, { version, hashes }] of snapshot.roles)
-      this.#seen.add(reader, role, version, hashes?.sha256 ?? '');
+    this.#reads.push({
+      reader,
+      where: new Date().toISOString(),
+      tenant: this.#slug,
+      timestamp: { version: timestamp.version, digest: sha256Of(read('timestamp')) },
+      named: fileAt(timestamp.snapshot),
+      snapshot: { version: snapshot.version, digest: sha256Of(read('snapshot')) },
+      listed: new Map([...snapshot.roles].map(([role, entry]) => [role, fileAt(entry)])),
+      files: new Map(),
+    });
+    requireSound({ reads: this.#reads });
   }
 
   /** Both, following. */

@@ -11,9 +11,7 @@ import {
   nextVersion,
   parsePublicKey,
   parseRoot,
-  parseSnapshot,
   parseTargets,
-  parseTimestamp,
   sha256Of,
   withDelegation,
   withTargets,
@@ -24,8 +22,9 @@ import {
   type RootRoles,
 } from '@mandate/metadata';
 import type { Signer } from '@mandate/signing';
-import { requireAll, requireChain, type AuditRow } from './audit.ts';
+import { requireAll, requireChain, requireSound, walkFiles, writeOf, type AuditRow } from './audit.ts';
 import { Heads } from './heads.ts';
+import type { Read } from './history.ts';
 import { newSigner, publication, signed, type Owner } from './owner.ts';
 import { backends, Client, servedFile, startService, type Answer, type Service } from './service.ts';
 
@@ -162,38 +161,17 @@ describe('keys rotated under load, PostgreSQL', function () {
       (client) => rotateRole(client, 'org'),
     ];
 
-    /** Any file by its name under which it is served for ever. */
-    const seen = new Map<string, string>();
-    function note(name: string, bytes: Uint8Array): void {
-      const digest = sha256Of(bytes);
-      assert.equal(seen.get(name) ?? digest, digest, `${name} has two contents`);
-      seen.set(name, digest);
-    }
-
-    /** Reads as the files lie there: each whole, of one state, and never back. */
+    /** Reads as the files lie there. */
+    const reads: Read[] = [];
     async function readFiles(url: string): Promise<number> {
-      let last = 0;
-      let rounds = 0;
+      const known = new Set<string>();
       while (!state.stop) {
-        const bytes = await servedFile(url, slug, 'timestamp.json');
-        const timestamp = parseTimestamp(bytes);
-        note(`timestamp ${timestamp.version}`, bytes);
-        assert.ok(timestamp.version >= last, 'goes back');
-        last = timestamp.version;
-        const name = `${timestamp.snapshot.version}.snapshot.json`;
-        const snapshotBytes = await servedFile(url, slug, name);
-        assert.equal(sha256Of(snapshotBytes).slice(7), timestamp.snapshot.hashes?.sha256, 'a mix');
-        note(name, snapshotBytes);
-        for (const [role, entry] of parseSnapshot(snapshotBytes).roles) {
-          if (seen.has(`${entry.version}.${role}.json`)) continue;
-          const file = await servedFile(url, slug, `${entry.version}.${role}.json`);
-          assert.equal(sha256Of(file).slice(7), entry.hashes?.sha256, `${role} is of another state`);
-          note(`${entry.version}.${role}.json`, file);
-        }
-        rounds += 1;
+        const read = await walkFiles(url, slug, 'files', (name) => known.has(name));
+        for (const [role, { version }] of read.listed) known.add(`${version}.${role}.json`);
+        reads.push(read);
         await sleep(5);
       }
-      return rounds;
+      return reads.length;
     }
 
     /** Verifies as a client does, with one memory for all of it. */
@@ -247,6 +225,8 @@ describe('keys rotated under load, PostgreSQL', function () {
     assert.ok(rounds > 5 && verified > 5, `${rounds} ${verified}`);
 
     await sleep(services[0].config.stalenessMs);
+    // Each whole, of one state, and never back.
+    requireSound({ reads, writes: accepted.map((one) => writeOf(slug, one)) });
     await requireAll(clients[0].url, slug, accepted);
     await requireContiguous(clients[0].url, slug, accepted);
     await requireVouched(clients[1].url, owner, slug, vouched);
