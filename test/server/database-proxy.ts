@@ -24,6 +24,10 @@ export interface DatabaseProxy {
   readonly url: string;
   /** Decides about each message; by default all pass. */
   decide: (message: FrontendMessage) => Verdict | Promise<Verdict>;
+  /** From now on nothing passes, either way, and nobody is told: no answer, no reset. */
+  partition(): void;
+  /** What was on its way arrives now, as a network delivers what it had to send again. */
+  heal(): void;
   close(): Promise<void>;
 }
 
@@ -38,6 +42,8 @@ function simpleQuery(text: string): Buffer {
 export async function startDatabaseProxy(target: string): Promise<DatabaseProxy> {
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
+  let passage: Promise<void> | undefined;
+  let open = (): void => {};
   const server = createServer((client) => {
     const backend = connect(Number(port), hostname);
     for (const socket of [client, backend]) {
@@ -45,11 +51,23 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
       socket.on('error', () => undefined);
       socket.on('close', () => sockets.delete(socket));
     }
-    backend.on('data', (bytes) => client.write(bytes));
-    backend.on('close', () => client.destroy());
-    client.on('close', () => backend.end());
-    void forward(client, backend);
+    const cut = (): void => {
+      client.destroy();
+      backend.end();
+    };
+    void forward(client, backend).catch(cut);
+    void answer(client, backend).catch(cut);
+    client.on('close', () => void Promise.resolve(passage).then(() => backend.end()));
   });
+
+  async function answer(client: Socket, backend: Socket): Promise<void> {
+    for await (const chunk of backend as AsyncIterable<Buffer>) {
+      await passage;
+      client.write(chunk);
+    }
+    await passage;
+    client.destroy();
+  }
 
   async function forward(client: Socket, backend: Socket): Promise<void> {
     let rest = Buffer.alloc(0);
@@ -70,6 +88,7 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
         };
         started = true;
         const verdict = await proxy.decide(message);
+        await passage;
         if (verdict === 'cut-before') {
           client.destroy();
           backend.destroy();
@@ -93,7 +112,17 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
   const proxy: DatabaseProxy = {
     url: url.href,
     decide: () => 'pass',
+    partition: () => {
+      passage ??= new Promise((resolve) => {
+        open = resolve;
+      });
+    },
+    heal: () => {
+      passage = undefined;
+      open();
+    },
     close: async () => {
+      proxy.heal();
       for (const socket of sockets) socket.destroy();
       server.close();
       await once(server, 'close');

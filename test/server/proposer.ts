@@ -6,6 +6,7 @@ import type {
   Proposal,
   ProposalProgress,
   ProposalSignature,
+  Publication,
   PublicationRequest,
   Tenant,
 } from '@mandate/api';
@@ -66,6 +67,8 @@ export class Team {
   /** The `signed` part of each role as last known to be live. */
   readonly content: Map<string, JsonObject>;
   readonly online: OnlineKeys;
+  /** With its first files. */
+  readonly first: Publication;
 
   private constructor(
     slug: string,
@@ -74,7 +77,9 @@ export class Team {
     content: Map<string, JsonObject>,
     online: OnlineKeys,
     expires: number,
+    first: Publication,
   ) {
+    this.first = first;
     this.slug = slug;
     this.genesis = genesis;
     this.holders = held;
@@ -128,7 +133,7 @@ export class Team {
     }
     const first = await client.publish(slug, publication(files));
     if (first.status !== 201) throw new Error(JSON.stringify(first.body));
-    return new Team(slug, genesis, held, content, onlineKeys, expires);
+    return new Team(slug, genesis, held, content, onlineKeys, expires, first.body);
   }
 
   of(role: string): Holders {

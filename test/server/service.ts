@@ -20,10 +20,13 @@ export interface Answer<T> {
 export class Client {
   readonly url: string;
   readonly token: string;
+  /** After which an answer is not waited for any longer. */
+  readonly timeoutMs: number | undefined;
 
-  constructor(url: string, token: string) {
+  constructor(url: string, token: string, timeoutMs?: number) {
     this.url = url;
     this.token = token;
+    this.timeoutMs = timeoutMs;
   }
 
   async call<T>(method: string, path: string, body?: unknown): Promise<Answer<T>> {
@@ -34,6 +37,7 @@ export class Client {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(this.timeoutMs === undefined ? {} : { signal: AbortSignal.timeout(this.timeoutMs) }),
     });
     const text = await response.text();
     return {

@@ -14,10 +14,19 @@ export interface ServiceProcess {
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
-const main = fileURLToPath(new URL('process.ts', import.meta.url));
+const ownMain = fileURLToPath(new URL('process.ts', import.meta.url));
+
+export interface SpawnOptions {
+  /** Another program than that of this version. */
+  readonly main?: string;
+  readonly log?: 'inherit' | 'ignore';
+}
 
 /** Resolves when the service serves. */
-export async function spawnService(environment: Readonly<Record<string, string>>): Promise<ServiceProcess> {
+export async function spawnService(
+  environment: Readonly<Record<string, string>>,
+  { main = ownMain, log = 'inherit' }: SpawnOptions = {},
+): Promise<ServiceProcess> {
   const child = spawn(process.execPath, ['--conditions=mandate-source', main], {
     env: {
       PATH: process.env['PATH'] ?? '',
@@ -27,7 +36,7 @@ export async function spawnService(environment: Readonly<Record<string, string>>
       MANDATE_ADDRESS_RATE: '0',
       ...environment,
     },
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    stdio: ['ignore', 'pipe', log, 'ipc'],
   });
   const lines = createInterface({ input: child.stdout as Readable });
   const gone = once(child, 'exit');

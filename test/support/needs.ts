@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import type { Context } from 'mocha';
+import { hasPostgresServer } from './postgres.ts';
 import { olderNode, onPath } from './program.ts';
 
 /** Beside the checkout, unless a work tree that lies elsewhere says where. */
@@ -50,6 +51,10 @@ const needsTable = {
   postgres: {
     met: () => process.env['MANDATE_TEST_DATABASE_URL'] !== undefined,
     why: 'MANDATE_TEST_DATABASE_URL names no PostgreSQL server',
+  },
+  'postgres-server': {
+    met: hasPostgresServer,
+    why: 'the programs of a PostgreSQL server (initdb, pg_ctl) are not installed',
   },
   'docker-registry': {
     met: () => onPath('docker-registry'),
