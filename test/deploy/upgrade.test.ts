@@ -6,6 +6,7 @@ import { generateSealingKey, parseSealingKeys } from '@mandate/signing';
 import { withDatabase } from '../server/database.ts';
 import { publication } from '../server/owner.ts';
 import { backends, Client, servedFile, startService, type Service } from '../server/service.ts';
+import { statementsFile } from './record-statements.ts';
 
 /** Everything up to here came with the first release, which has no version before it. */
 const firstRelease = 9;
@@ -30,9 +31,13 @@ describe('upgrade: migrations', () => {
   const folder = new URL('../../migrations/', import.meta.url);
   const names = readdirSync(folder).sort();
 
-  it('since the first release only add', () => {
-    for (const name of names.filter((one) => Number.parseInt(one, 10) > firstRelease))
-      assert.deepEqual(faultsOf(readFileSync(new URL(name, folder), 'utf8')), [], name);
+  it('since the first release only add, unless their name says what a process must know', () => {
+    for (const name of names.filter((one) => Number.parseInt(one, 10) > firstRelease)) {
+      const needed = /\.needs-(\d+)-/.exec(name)?.[1];
+      if (needed === undefined)
+        assert.deepEqual(faultsOf(readFileSync(new URL(name, folder), 'utf8')), [], name);
+      else assert.ok(Number(needed) < Number.parseInt(name, 10), name);
+    }
   });
 
   it('are known by what they do', () => {
@@ -109,6 +114,91 @@ for (const backend of backends.filter(({ shared }) => shared))
         query('SELECT max(version) AS version FROM schema_version'),
       );
       assert.equal(Number(row?.['version']), 999, 'it takes nothing back');
+    });
+
+    it('one of this version does not start on a schema that says it knows too little', async () => {
+      const first = await start();
+      const { owner, slug } = await first.operator.tenant('acme', ['reserved', 'org']);
+      const later = (version: number, name: string): Promise<unknown> =>
+        withDatabase(first.config, (query) =>
+          query('INSERT INTO schema_version (version, name, md5, run_at) VALUES ($1, $2, $3, now())', [
+            version,
+            name,
+            'x',
+          ]),
+        );
+      // One that asks for no more than this version has.
+      await later(997, 'needs-001-drop-something');
+      await start();
+      await later(998, 'needs-900-drop-something');
+      await later(999, 'only-adds');
+      await assert.rejects(start(), { code: 'SCHEMA_TOO_NEW' });
+      // Whoever is there already goes on, and the database is as it was.
+      const { status } = await first.operator.publish(slug, publication({ org: await owner.advance('org') }));
+      assert.equal(status, 201);
+    });
+
+    it('keys that a process from before migration 3 makes are counted', async () => {
+      const first = await start();
+      await first.operator.tenant('acme', ['reserved', 'org']);
+      await withDatabase(first.config, async (query) => {
+        const [tenant] = await query(`SELECT id FROM tenant WHERE slug = 'acme'`);
+        const keys = Array.from({ length: 4 }, (_, i) => i);
+        await Promise.all(
+          keys.map((i) =>
+            withDatabase(first.config, (another) =>
+              another(
+                'INSERT INTO online_key (tenant_id, purpose, key_id, wire, sealed) VALUES ($1, $2, $3, $4, $5)',
+                [tenant?.['id'], 'snapshot', `key${i}`, '{}', Buffer.from('x')],
+              ),
+            ),
+          ),
+        );
+        const found = await query(
+          `SELECT number FROM online_key WHERE purpose = 'snapshot' AND tenant_id = $1 ORDER BY number`,
+          [tenant?.['id']],
+        );
+        assert.deepEqual(
+          found.map(({ number }) => number),
+          [1, ...keys.map((i) => i + 2)],
+        );
+      });
+    });
+
+    it('the statements of the last release are good on the newest schema', async () => {
+      const statements = JSON.parse(readFileSync(statementsFile, 'utf8')) as string[];
+      assert.ok(statements.length > 100);
+      const { config: made } = await start();
+      await withDatabase(made, async (query) => {
+        const refused: string[] = [];
+        for (const [i, text] of statements.entries()) {
+          await query(`PREPARE released_${i} AS ${text}`).catch((error: Error) => {
+            refused.push(`${error.message}: ${text}`);
+          });
+        }
+        assert.deepEqual(refused, []);
+        // What they insert is all that a row needs.
+        const needed = await query(`
+          SELECT c.relname AS "table", array_agg(a.attname::text) AS columns
+          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+          WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND a.attnum > 0
+            AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT a.attisdropped
+          GROUP BY c.relname`);
+        const columns = new Map(needed.map((row) => [row['table'] as string, row['columns'] as string[]]));
+        const given = statements.flatMap((text) =>
+          [...text.matchAll(/\bINSERT\s+INTO\s+(\w+)(?:\s+AS\s+\w+)?\s*\(([^)]+)\)/g)].map((found) => ({
+            table: found[1] ?? '',
+            names: new Set((found[2] ?? '').split(',').map((name) => name.trim())),
+          })),
+        );
+        assert.ok(given.length > 20);
+        for (const { table, names: those } of given)
+          assert.deepEqual(
+            (columns.get(table) ?? []).filter((name) => !those.has(name)),
+            [],
+            table,
+          );
+      });
     });
 
     it('a sealing key is rotated while every process goes on signing', async () => {

@@ -46,7 +46,9 @@ export async function walkFiles(
 }
 
 export function requireSound(history: Partial<History>): void {
-  assert.deepEqual(faultsOf({ reads: [], writes: [], ends: new Map(), ...history }), []);
+  const faults = faultsOf({ reads: [], writes: [], ends: new Map(), ...history });
+  // A whole history of them takes longer to print than to judge.
+  assert.deepEqual(faults.slice(0, 16), [], `${faults.length} faults`);
 }
 
 /** What was acknowledged, by somebody who keeps no digests. */

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import type { Context } from 'mocha';
+import { hasCommit, olderVersion } from '../deploy/older-service.ts';
 import { hasPostgresServer } from './postgres.ts';
 import { olderNode, onPath } from './program.ts';
 
@@ -55,6 +56,11 @@ const needsTable = {
   'postgres-server': {
     met: hasPostgresServer,
     why: 'the programs of a PostgreSQL server (initdb, pg_ctl) are not installed',
+  },
+  'git-history': {
+    met: () => hasCommit(olderVersion),
+    why: 'the history of this checkout is cut short or absent',
+    mayBeAbsent: true,
   },
   'docker-registry': {
     met: () => onPath('docker-registry'),

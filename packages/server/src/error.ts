@@ -6,6 +6,7 @@ export type InternalCode =
   | 'CONFIGURATION' // a setting is missing or wrong
   | 'DATA_FOLDER_IN_USE' // another process has the data folder open
   | 'EXAMPLE_KEY_IN_USE' // production mode, and a tenant uses a key that anyone has
+  | 'SCHEMA_TOO_NEW' // the database is that of a later version, which this one cannot stand beside
   | 'LEASE_LOST' // another process became the leader of the tenant
   | 'ROLLED_BACK' // the database answered COMMIT with ROLLBACK
   | 'OUTCOME_UNKNOWN' // the connection broke while COMMIT was under way

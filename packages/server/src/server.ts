@@ -79,7 +79,7 @@ async function open(
   }
 }
 
-/** @throws ServerError CONFIGURATION, DATA_FOLDER_IN_USE or EXAMPLE_KEY_IN_USE; what the database or the port say. */
+/** @throws ServerError CONFIGURATION, DATA_FOLDER_IN_USE, SCHEMA_TOO_NEW or EXAMPLE_KEY_IN_USE; what the database or the port say. */
 export async function startServer(
   config: ServerConfig,
   destination: { write(line: string): void } = process.stderr,
