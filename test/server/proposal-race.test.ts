@@ -182,6 +182,23 @@ describe('proposals and several processes, PostgreSQL', () => {
     }
   });
 
+  it('the last signature sent several times at once is a success each time', async () => {
+    const { team, here, there } = await start();
+    for (let round = 1; round <= 6; round += 1) {
+      const content = team.next('org', `app/v${round}`);
+      const signatures = [await team.signature('org', content, 0)];
+      const { number } = (await here.make({ files: filesOf({ org: content }), signatures })).body;
+      const last = await team.signature('org', content, 1);
+      const sent = [here, there, here, there].map(async (proposals, i) => {
+        await sleep(2 * i);
+        return proposals.sign(number, last);
+      });
+      for (const { status, body } of await Promise.all(sent)) assert.equal(status, 200, JSON.stringify(body));
+      assert.equal((await ended(there, number)).state, 'published');
+      team.content.set('org', content);
+    }
+  });
+
   it('the same proposal made by two at once is one', async () => {
     const { team, here, there } = await start();
     const content = team.next('org', 'app/v1');

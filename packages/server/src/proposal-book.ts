@@ -52,6 +52,10 @@ export interface BookContext {
   readonly onTrouble: (error: unknown) => void;
 }
 
+function areAmong(wanted: readonly ProposalSignature[], known: ReadonlyMap<string, string>): boolean {
+  return wanted.every(({ role, keyId, sig }) => known.get(`${role} ${keyId}`) === sig.toLowerCase());
+}
+
 export class ProposalBook {
   readonly #context: BookContext;
 
@@ -149,11 +153,31 @@ export class ProposalBook {
     tokenId: string,
     wanted: readonly ProposalSignature[],
   ): Promise<void> {
+    const known = await this.#known(open, number);
+    if (areAmong(wanted, known)) return;
+    try {
+      await this.#signNew(open, number, tokenId, wanted, known);
+    } catch (error) {
+      // The same request, sent a second time while the first was under way, may find the end that the first one brought.
+      if (!hasCode(error, 'CONFLICT') || !areAmong(wanted, await this.#known(open, number))) throw error;
+    }
+  }
+
+  /** Hex by role and key. */
+  async #known({ tenant }: OpenTenant, number: number): Promise<Map<string, string>> {
+    const stored = await readSignatures(this.#context.database, tenant.id, number);
+    return new Map(stored.map(({ role, keyId, sig }) => [`${role} ${keyId}`, sig.toString('hex')]));
+  }
+
+  async #signNew(
+    open: OpenTenant,
+    number: number,
+    tokenId: string,
+    wanted: readonly ProposalSignature[],
+    known: ReadonlyMap<string, string>,
+  ): Promise<void> {
     const { database, publisher, rules } = this.#context;
     const { tenant } = open;
-    const stored = await readSignatures(database, tenant.id, number);
-    const known = new Map(stored.map(({ role, keyId, sig }) => [`${role} ${keyId}`, sig.toString('hex')]));
-    if (wanted.every(({ role, keyId, sig }) => known.get(`${role} ${keyId}`) === sig.toLowerCase())) return;
     await expireProposals(database, tenant.id, rules.now());
     await this.#requireOpen(tenant.id, number);
     const plan = await publisher.review(open, number);
