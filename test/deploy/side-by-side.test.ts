@@ -40,7 +40,7 @@ for (const backend of backends.filter(({ shared }) => shared))
       fleet = await Fleet.start([before, before, before]);
     });
     after(async () => {
-      for (const load of loads) load.stop();
+      for (const load of loads) load.abandon();
       await Promise.allSettled(running);
       await fleet?.close();
       older?.remove();

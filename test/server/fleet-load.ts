@@ -38,6 +38,7 @@ export class FleetLoad {
   /** Why our verifier said no. */
   readonly refusals = new Set<string>();
   #stopping = false;
+  #abandoned = false;
   readonly #fleet: Fleet;
   readonly #token: string;
   readonly #pauseMs: number;
@@ -79,6 +80,17 @@ export class FleetLoad {
     this.#stopping = true;
   }
 
+  /** Nobody answers any more: ends what waits for an outcome. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.stop();
+  }
+
+  async #wait(ms = 50): Promise<void> {
+    if (this.#abandoned) throw new Error('given up');
+    await sleep(ms);
+  }
+
   /** Publications so far. */
   get acknowledged(): number {
     return this.writes.filter(({ live }) => live !== undefined).length;
@@ -97,7 +109,7 @@ export class FleetLoad {
           ends.push(read);
           break;
         }
-        await sleep(50);
+        await this.#wait();
       }
     }
     const read = ends[0];
@@ -126,7 +138,7 @@ export class FleetLoad {
         .catch(() => undefined);
       if (answer !== undefined && answer.status < 500) return answer;
       // No answer, or one that says nothing of the outcome.
-      await sleep(50);
+      await this.#wait();
     }
   }
 
@@ -156,7 +168,7 @@ export class FleetLoad {
       const answer = await this.#publish(contents);
       assert.notEqual(answer.status, 409, JSON.stringify(answer.body));
       for (const [role, content] of contents) this.team.content.set(role, content);
-      await sleep(this.#pauseMs);
+      await this.#wait(this.#pauseMs);
     }
   }
 
@@ -177,15 +189,15 @@ export class FleetLoad {
         );
         base = parseTargets(await this.#served(slug, `${version}.${contended}.json`)).envelope.signed;
       } else base = next;
-      await sleep(this.#pauseMs);
+      await this.#wait(this.#pauseMs);
     }
   }
 
   async #served(slug: string, name: string): Promise<Buffer> {
     for (;;) {
-      const found = await servedFile(this.#fleet.any(), slug, name).catch(() => undefined);
+      const found = await servedFile(this.#fleet.any(), slug, name).catch(withoutAnswer);
       if (found !== undefined) return found;
-      await sleep(50);
+      await this.#wait();
     }
   }
 
@@ -207,7 +219,7 @@ export class FleetLoad {
       assert.equal(added.status, 200, JSON.stringify(added.body));
       let found = added.body;
       while (found.state === 'open') {
-        await sleep(50);
+        await this.#wait();
         found = (await this.#ask<Proposal>('GET', path)).body;
       }
       const { state, publication: live } = found;
@@ -217,7 +229,7 @@ export class FleetLoad {
       const files = new Map([[voted, { version: Number(content['version']), digest: sha256Of(bytes) }]]);
       this.writes.push({ tenant: team.slug, id: live.id, files, live });
       team.content.set(voted, content);
-      await sleep(this.#pauseMs);
+      await this.#wait(this.#pauseMs);
     }
   }
 
@@ -244,7 +256,7 @@ export class FleetLoad {
         if (!(error instanceof ClientError || error instanceof MetadataError)) throw error;
         this.refusals.add(`${error.code}/${error.reason}`);
       }
-      await sleep(this.#pauseMs);
+      await this.#wait(this.#pauseMs);
     }
   }
 
@@ -253,18 +265,13 @@ export class FleetLoad {
     const { slug } = this.team;
     const known = new Set<string>();
     while (!this.#stopping) {
-      const read = await walkFiles(this.#fleet.url(i), slug, placeName(i), (name) => known.has(name)).catch(
-        (error: unknown) => {
-          // It is away, or goes away.
-          if (isAnswer(error)) throw error;
-          return undefined;
-        },
-      );
+      const walk = walkFiles(this.#fleet.url(i), slug, placeName(i), (name) => known.has(name));
+      const read = await walk.catch(withoutAnswer);
       if (read !== undefined) {
         this.reads.push(read);
         for (const [role, { version }] of read.listed) known.add(`${version}.${role}.json`);
       }
-      await sleep(this.#pauseMs);
+      await this.#wait(this.#pauseMs);
     }
   }
 }
@@ -283,9 +290,9 @@ export async function requireAllSound(loads: readonly FleetLoad[]): Promise<void
   });
 }
 
-/** A refusal of a file that there is: not one of a process that has no database now. */
-function isAnswer(error: unknown): boolean {
-  return error instanceof Error && /: 4\d\d$/u.test(error.message);
+/** A process that is away, goes away, or has no database now. @throws where it says that a file is not there */
+function withoutAnswer(error: unknown): undefined {
+  if (error instanceof Error && /: 4\d\d$/u.test(error.message)) throw error;
 }
 
 function readOf(

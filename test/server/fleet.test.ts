@@ -36,6 +36,7 @@ describe(`three processes, one killed ${kills} times, PostgreSQL`, function () {
   let fleet: Fleet;
   let folder: string | undefined;
   const token = newToken();
+  const loads: FleetLoad[] = [];
 
   before(async function () {
     needs(this, 'postgres-server');
@@ -58,6 +59,7 @@ describe(`three processes, one killed ${kills} times, PostgreSQL`, function () {
     );
   });
   after(async () => {
+    for (const load of loads) load.abandon();
     await fleet?.close();
     await proxy?.close();
     await postgres?.stop();
@@ -85,7 +87,6 @@ describe(`three processes, one killed ${kills} times, PostgreSQL`, function () {
   }
 
   it('nothing is lost, no version is given twice, no reader sees a mix', async () => {
-    const loads: FleetLoad[] = [];
     for (const path of tenants) loads.push(await FleetLoad.start(fleet, token, path, 100));
     const acknowledged = (): number => loads.reduce((sum, load) => sum + load.acknowledged, 0);
     const over = new AbortController();
