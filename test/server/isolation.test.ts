@@ -5,7 +5,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { endpoints, type GrantLevel, type OperationId, type Problem, type Tenant } from '@mandate/api';
+import {
+  endpoints,
+  type CreatedToken,
+  type GrantLevel,
+  type OperationId,
+  type Problem,
+  type Tenant,
+} from '@mandate/api';
 import { wireText } from '@mandate/metadata';
 import { selfSignedCertificate } from '../support/certificate.ts';
 import { OidcIssuer } from '../support/oidc-issuer.ts';
@@ -285,6 +292,20 @@ const operations: Readonly<Record<OperationId, readonly Row[]>> = {
       call: () => post('/v1/tokens', { label: 'x', operator: true }),
     },
   ],
+  listTokens: [
+    { what: 'those that it made', expected: known, call: () => get('/v1/tokens') },
+    {
+      what: "somebody else's in it",
+      expected: (principal) => (operates(principal) === '403' ? '404' : operates(principal)),
+      call: async (_slug, { operator }) => {
+        const made = await operator.call<CreatedToken>('POST', '/v1/tokens', { label: 'listed' });
+        const before = (BigInt(`0x${made.body.id}`) - 1n).toString(16).padStart(16, '0');
+        return get(`/v1/tokens?after=${before}`);
+      },
+      isYes: (text) => text.includes('"listed"'),
+      absent: () => get('/v1/tokens?after=ffffffffffffffff'),
+    },
+  ],
   whoAmI: [{ what: '', expected: known, call: () => get('/v1/tokens/self') }],
   deleteToken: [
     {
@@ -386,7 +407,7 @@ for (const backend of backends) {
       const issuers = issuersOf(
         {
           allowLoopback: true,
-          oidc: [{ issuer: issuer.url, audience }],
+          oidc: [{ issuer: issuer.url, audience, operators: [{ subject: 'admin' }] }],
           registry: [{ issuer: registry.issuer, audience: registry.service, certificates: 'registry.pem' }],
         },
         { 'registry.pem': registry.certificate.certificatePem },

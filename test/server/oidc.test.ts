@@ -38,10 +38,16 @@ describe('OIDC', () => {
       { id: 'lookalike', claims: { repository: 'acme/app-evil', ref: 'refs/tags/v1.4', protected: true } },
       { id: 'ann', claims: { groups: ['staff', 'release'] } },
       { id: 'nobody' },
+      { id: 'ops', claims: { groups: ['staff', 'mandate-operators'] } },
+      { id: 'root' },
     ]);
     const made = await embedded?.database();
     drop = made?.drop ?? (() => Promise.resolve());
-    const issuers = issuersOf({ allowLoopback: true, oidc: [{ issuer: issuer.url, audience }] });
+    const operators = [
+      { claims: { groups: 'mandate-operators' } },
+      { subject: 'root', claims: { mfa: 'yes' } },
+    ];
+    const issuers = issuersOf({ allowLoopback: true, oidc: [{ issuer: issuer.url, audience, operators }] });
     service = await startService({
       ...made?.config,
       issuers: issuers.map((one) => ({ ...one, keyCooldownMs: 300 })),
@@ -131,6 +137,29 @@ describe('OIDC', () => {
     const who = { credential: 'oidc', id: `oidc:${issuer.url}#ci` };
     assert.deepEqual(administration[2]?.who, who);
     assert.deepEqual((await records('publications')).at(-1)?.who, who);
+  });
+
+  it('makes operators of whom the configuration means, and of nobody else', async () => {
+    const isOperator = async (id: string): Promise<boolean> =>
+      (await holder(await issuer.token(id)).call<Token>('GET', '/v1/tokens/self')).body.operator;
+    assert.deepEqual(
+      [await isOperator('ops'), await isOperator('ann'), await isOperator('root'), await isOperator('ci')],
+      [true, false, false, false],
+    );
+    const ops = holder(await issuer.token('ops'));
+    const created = await ops.call('POST', '/v1/tenants', { path: 'of-ops' });
+    assert.equal(created.status, 201);
+    const { body } = await ops.call<AuditPage>(
+      'GET',
+      '/v1/tenants/@service/audit?chain=administration&after=0',
+    );
+    assert.deepEqual(
+      body.entries
+        .map(({ record }) => JSON.parse(record) as { action?: string; tenant?: string; who?: unknown })
+        .filter(({ tenant }) => tenant === 'of-ops')
+        .map(({ action, who }) => [action, who]),
+      [['tenant-create', { credential: 'oidc', id: `oidc:${issuer.url}#ops` }]],
+    );
   });
 
   it('takes no rule that means everybody, or more than it shows', async () => {
@@ -372,6 +401,21 @@ describe('OIDC', () => {
     refuses({ oidc: [{ ...one, algorithms: ['none'] }] });
     refuses({ oidc: [{ ...one, algorithms: [] }] });
     refuses({ oidc: [{ ...one, unknown: true }] });
+    for (const rule of [
+      {},
+      { claims: {} },
+      { subject: '*' },
+      { subject: 'admin-*' },
+      { claims: { groups: 'ops*' } },
+      { claims: { aud: audience } },
+      { issuer: 'https://other.example', subject: 'admin' },
+    ])
+      refuses({ oidc: [{ ...one, operators: [rule] }] });
+    refuses({ oidc: [{ ...one, operators: [{ subject: 'admin' }, {}] }] });
+    refuses({ oidc: [{ ...one, login: {} }] });
+    refuses({ oidc: [{ ...one, login: { clientId: 'a b' } }] });
+    refuses({ oidc: [{ ...one, login: { clientId: 'a', clientSecret: 'b' } }] });
+    refuses({ registry: [{ issuer: 'registry', audience, jwksUrl: 'https://r.example/k', operators: [] }] });
     refuses({ oidc: [one, one] });
     refuses({ registry: [{ issuer: 'registry', audience }] });
     refuses({ registry: [{ issuer: 'registry', audience, certificates: 'absent.pem' }] });

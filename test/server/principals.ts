@@ -23,6 +23,7 @@ export interface Principal {
 
 export const workloads = [
   { id: 'release', claims: { repository: 'acme/labs', ref: 'refs/tags/v1' } },
+  { id: 'admin', claims: {} },
   { id: 'fork', claims: { repository: 'evil/labs', ref: 'refs/tags/v1' } },
 ] as const;
 
@@ -106,6 +107,12 @@ export async function principals(
       name: 'OIDC, fits not',
       who: 'a CI workload of the same issuer with other claims',
       token: await issuer.token('fork'),
+    },
+    {
+      name: 'OIDC operator',
+      who: 'a person whom the configuration makes an operator',
+      token: await issuer.token('admin'),
+      operator: true,
     },
     {
       name: 'registry pull',

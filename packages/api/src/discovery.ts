@@ -20,6 +20,19 @@ export const capabilities = [
   'stored-targets',
 ] as const;
 
+/** An issuer that people log in at, and what a program asks it for on their behalf. */
+export interface LoginOffer {
+  readonly issuer: string;
+  /** Of a public client (RFC 8252): it has no secret. */
+  readonly clientId: string;
+  /** What the token has to be for. Where it is the client, the ID token is meant, else an access token for this resource (RFC 8707). */
+  readonly audience: string;
+  /** Besides `openid` and `offline_access`. */
+  readonly scopes: readonly string[];
+  /** An older token is not taken, whatever it says about its expiry. */
+  readonly maxTokenAgeSeconds: number;
+}
+
 export interface Discovery {
   /** TUF specification. */
   readonly specification: string;
@@ -36,6 +49,8 @@ export interface Discovery {
   readonly keys: { readonly online: string };
   readonly api: { readonly description: string; readonly tenants: string; readonly proposals: string };
   readonly capabilities: readonly string[];
+  /** Where people log in. */
+  readonly logins?: readonly LoginOffer[];
   /** Bytes, counts and seconds, by name. */
   readonly limits: Readonly<Record<string, number>>;
 }
@@ -50,11 +65,22 @@ export const discoverySchema: z.ZodType<Discovery> = z.object({
   keys: z.object({ online: z.string() }),
   api: z.object({ description: z.string(), tenants: z.string(), proposals: z.string() }),
   capabilities: z.array(z.string()),
+  logins: z
+    .array(
+      z.object({
+        issuer: z.string(),
+        clientId: z.string(),
+        audience: z.string(),
+        scopes: z.array(z.string()),
+        maxTokenAgeSeconds: z.int().min(1),
+      }),
+    )
+    .exactOptional(),
   limits: z.record(z.string(), z.number()),
 });
 
 /** @param base path that the service is reached below, without a slash at its end; empty for none */
-export function discoveryOf(base: string, hasRegistry: boolean): Discovery {
+export function discoveryOf(base: string, hasRegistry: boolean, logins: readonly LoginOffer[]): Discovery {
   const tuf = `${base}/tuf/{tenant}`;
   return {
     specification: specVersion,
@@ -74,6 +100,7 @@ export function discoveryOf(base: string, hasRegistry: boolean): Discovery {
       proposals: `${base}/v1/tenants/{tenant}/proposals`,
     },
     capabilities,
+    ...(logins.length === 0 ? {} : { logins }),
     limits: {
       rootBytes: limits.rootBytes,
       roleBytes: limits.roleBytes,

@@ -54,7 +54,8 @@ const pattern: z.ZodString = z
   .max(apiLimits.ruleTextLength)
   .regex(/^[^\p{Cc}*]+\*?$/u, 'text without control characters, "*" only as its last character');
 
-const ruleSchema = z
+/** A rule as a grant or the configuration has it. */
+export const oidcRuleSchema: z.ZodType<OidcRule> = z
   .strictObject({
     issuer: z.string().min(1).max(apiLimits.ruleTextLength),
     subject: pattern.exactOptional(),
@@ -78,7 +79,7 @@ export const createGrantRequestSchema: z.ZodType<CreateGrantRequest> = z
       .string()
       .regex(/^[0-9a-f]{16}$/)
       .exactOptional(),
-    oidc: ruleSchema.exactOptional(),
+    oidc: oidcRuleSchema.exactOptional(),
   })
   .refine(
     ({ token, oidc }) => (token === undefined) !== (oidc === undefined),

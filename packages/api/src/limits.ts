@@ -48,6 +48,8 @@ export const apiLimits = {
   managedKeys: 256,
   /** Tenants in one answer about a restore. */
   restorePage: 500,
+  /** Tokens in one answer. */
+  tokenPage: 200,
   /** The label of a token. */
   labelLength: 100,
   /** An issuer, a subject or a claim's value in a grant. */

@@ -1,8 +1,9 @@
 /** The endpoints of API tokens. */
+import { z } from 'zod';
 import type { Endpoint } from './endpoint.ts';
-import { createTokenRequestSchema, createdTokenSchema, tokenSchema } from './token.ts';
+import { createTokenRequestSchema, createdTokenSchema, tokenListSchema, tokenSchema } from './token.ts';
 
-export type TokenOperation = 'createToken' | 'whoAmI' | 'deleteToken';
+export type TokenOperation = 'createToken' | 'listTokens' | 'whoAmI' | 'deleteToken';
 
 export const tokenEndpoints: Readonly<Record<TokenOperation, Endpoint>> = {
   createToken: {
@@ -12,6 +13,14 @@ export const tokenEndpoints: Readonly<Record<TokenOperation, Endpoint>> = {
     request: createTokenRequestSchema,
     responses: { 201: createdTokenSchema },
     refusals: ['MALFORMED', 'FORBIDDEN', 'NOT_FOUND', 'TOO_LARGE'],
+  },
+  listTokens: {
+    method: 'GET',
+    path: '/v1/tokens',
+    summary: 'API tokens without their secrets, by id: those that the caller made, or as operator all',
+    query: { after: z.string().regex(/^[0-9a-f]{16}$/) },
+    responses: { 200: tokenListSchema },
+    refusals: ['MALFORMED'],
   },
   whoAmI: {
     method: 'GET',
@@ -23,7 +32,8 @@ export const tokenEndpoints: Readonly<Record<TokenOperation, Endpoint>> = {
   deleteToken: {
     method: 'DELETE',
     path: '/v1/tokens/{id}',
-    summary: 'Delete an API token: the one that made the request, or as operator any',
+    summary:
+      'Delete an API token: the one that made the request, one that the caller made, or as operator any',
     responses: { 204: null },
     refusals: ['NOT_FOUND'],
   },

@@ -39,6 +39,20 @@ export interface Token {
   readonly expires?: string;
 }
 
+/** An API token as a list has it. */
+export interface TokenSummary extends Token {
+  /** The principal that made it; absent for what the service made itself. */
+  readonly createdBy?: string;
+  /** ISO 8601 */
+  readonly created: string;
+}
+
+export interface TokenList {
+  readonly tokens: readonly TokenSummary[];
+  /** There are more: ask for those after this id. */
+  readonly next?: string;
+}
+
 export interface CreatedToken extends Token {
   /** `mdt_<id>_<secret>`, shown this once. */
   readonly token: string;
@@ -75,5 +89,10 @@ const tokenFields = {
 };
 
 export const tokenSchema: z.ZodType<Token> = z.object(tokenFields);
+
+export const tokenListSchema: z.ZodType<TokenList> = z.object({
+  tokens: z.array(z.object({ ...tokenFields, createdBy: z.string().exactOptional(), created: z.string() })),
+  next: z.string().exactOptional(),
+});
 
 export const createdTokenSchema: z.ZodType<CreatedToken> = z.object({ ...tokenFields, token: z.string() });

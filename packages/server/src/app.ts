@@ -10,6 +10,7 @@ import {
   openApiDocument,
   problemMediaType,
   type Endpoint,
+  type LoginOffer,
   type OperationId,
 } from '@mandate/api';
 import Koa, { type Context } from 'koa';
@@ -46,6 +47,8 @@ export interface AppOptions {
   readonly basePath: string;
   /** Whether anyone may read a registry tenant here. */
   readonly hasRegistry: () => Promise<boolean>;
+  /** Where people log in. */
+  readonly logins: readonly LoginOffer[];
 }
 
 interface State {
@@ -154,7 +157,7 @@ export function createApp(options: AppOptions): Koa {
       context.body = { status, failingKeys: failing.length, failing: failing.map(described) };
   });
   router.get(discoveryPath, async (context) => {
-    context.body = discoveryOf(options.basePath, await options.hasRegistry());
+    context.body = discoveryOf(options.basePath, await options.hasRegistry(), options.logins);
     context.set('Cache-Control', `public, max-age=${discoverySeconds}`);
   });
   router.get('/metrics', async (plain) => {

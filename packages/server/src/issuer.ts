@@ -2,8 +2,10 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { oidcRuleSchema, type LoginOffer, type OidcRule } from '@mandate/api';
 import { z } from 'zod';
 import { ServerError } from './error.ts';
+import { hasWildcard } from './oidc-rule.ts';
 
 /** Signatures that are taken: none by a shared secret, and never "none". */
 const signatureAlgorithms = [
@@ -26,6 +28,13 @@ export type KeyPlace =
   | { readonly kind: 'jwks'; readonly url: string }
   | { readonly kind: 'fixed'; readonly keys: readonly KeyObject[] };
 
+/** The client that people log in with. */
+interface IssuerLogin {
+  readonly clientId: string;
+  /** Besides those that every login asks for. */
+  readonly scopes: readonly string[];
+}
+
 export interface TrustedIssuer {
   readonly kind: 'oidc' | 'registry';
   /** Exactly what `iss` has to be. */
@@ -40,10 +49,16 @@ export interface TrustedIssuer {
   readonly keyCooldownMs: number;
   /** Keys are asked for anew after this time. */
   readonly keyLifetimeMs: number;
+  /** Undefined: nobody logs in there by the service's advice. */
+  readonly login: IssuerLogin | undefined;
+  /** Whoever fits one of these is an operator. */
+  readonly operators: readonly OidcRule[];
 }
 
 /** Keys of one registry issuer. */
 const maxFixedKeys = 8;
+/** Operators by OIDC, of one issuer. */
+const maxOperatorRules = 20;
 const hour = 3_600;
 
 const common = {
@@ -66,7 +81,21 @@ const fileSchema = z.strictObject({
   allowLoopback: z.boolean().default(false),
   oidc: z
     .array(
-      z.strictObject({ issuer: z.string().min(1).max(512), jwksUrl: z.string().exactOptional(), ...common }),
+      z.strictObject({
+        issuer: z.string().min(1).max(512),
+        jwksUrl: z.string().exactOptional(),
+        login: z
+          .strictObject({
+            clientId: z.string().regex(/^[\x21-\x7e]{1,256}$/),
+            scopes: z
+              .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/))
+              .max(20)
+              .default([]),
+          })
+          .exactOptional(),
+        operators: z.array(z.record(z.string(), z.unknown())).max(maxOperatorRules).default([]),
+        ...common,
+      }),
     )
     .default([]),
   registry: z
@@ -127,6 +156,8 @@ function parseIssuers(value: unknown, readText: (name: string) => string): Trust
       return {
         ...settingsOf(one),
         kind: 'oidc',
+        login: one.login,
+        operators: one.operators.map((rule) => operatorRule(one.issuer, rule)),
         keys: one.jwksUrl === undefined ? { kind: 'discovery', url, allowLoopback } : jwks(one.jwksUrl),
       };
     }),
@@ -136,6 +167,8 @@ function parseIssuers(value: unknown, readText: (name: string) => string): Trust
       return {
         ...settingsOf(one),
         kind: 'registry',
+        login: undefined,
+        operators: [],
         keys:
           one.certificates === undefined
             ? jwks(one.jwksUrl ?? '')
@@ -150,7 +183,7 @@ function parseIssuers(value: unknown, readText: (name: string) => string): Trust
 
 type Settings = z.output<typeof fileSchema>['oidc'][number] | z.output<typeof fileSchema>['registry'][number];
 
-function settingsOf(one: Settings): Omit<TrustedIssuer, 'kind' | 'keys'> {
+function settingsOf(one: Settings): Omit<TrustedIssuer, 'kind' | 'keys' | 'login' | 'operators'> {
   return {
     issuer: one.issuer,
     audience: one.audience,
@@ -159,6 +192,21 @@ function settingsOf(one: Settings): Omit<TrustedIssuer, 'kind' | 'keys'> {
     keyCooldownMs: one.keyCooldownSeconds * 1000,
     keyLifetimeMs: one.keyLifetimeSeconds * 1000,
   };
+}
+
+/** By the rules of grants, but nobody becomes an operator by a beginning that others can have, too. */
+function operatorRule(issuer: string, rule: object): OidcRule {
+  const parsed = oidcRuleSchema.safeParse({ ...rule, issuer });
+  if (!parsed.success || hasWildcard(parsed.data) || Object.hasOwn(rule, 'issuer'))
+    throw wrong('oidc.operators: each names a subject or claims, or both, without "*"');
+  return parsed.data;
+}
+
+/** What the service says of where people log in. */
+export function loginsOf(issuers: readonly TrustedIssuer[]): LoginOffer[] {
+  return issuers.flatMap(({ issuer, audience, maxTokenAgeMs, login }) =>
+    login === undefined ? [] : [{ issuer, audience, ...login, maxTokenAgeSeconds: maxTokenAgeMs / 1000 }],
+  );
 }
 
 /** The public keys of a PEM bundle, as docker-registry has it in `rootcertbundle`. */

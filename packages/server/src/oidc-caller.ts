@@ -11,7 +11,7 @@ const subjectForm = /^[^\p{Cc}]{1,255}$/u;
 /** Undefined where the token names nobody. */
 export async function oidcCaller(
   database: Database,
-  { issuer: { issuer }, payload, expiresMs }: IssuedToken,
+  { issuer: { issuer, operators }, payload, expiresMs }: IssuedToken,
 ): Promise<Caller | undefined> {
   const subject = payload.sub;
   if (subject === undefined || !subjectForm.test(subject)) return undefined;
@@ -24,7 +24,7 @@ export async function oidcCaller(
     tokenId: `oidc:${issuer}#${subject}`,
     kind: 'oidc',
     label: subject,
-    operator: false,
+    operator: operators.some((rule) => ruleFits(rule, identity)),
     expiresMs,
     grants: grants.map(({ tenant, level, inherit }) => ({ tenant, level, inherit })),
     // A rule for this subject would be one for many.

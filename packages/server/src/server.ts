@@ -14,6 +14,7 @@ import { EventFeed } from './event-feed.ts';
 import { exampleKeyIds, requireNoExampleKeyInUse } from './example-key.ts';
 import { createHandlers } from './handler.ts';
 import { IssuedTokenVerifier } from './issued-token.ts';
+import { loginsOf } from './issuer.ts';
 import { createLogger, describeError, type Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { Restoration } from './restoration.ts';
@@ -284,6 +285,7 @@ async function run(
     version: serverVersion,
     basePath: new URL(config.publicUrl ?? 'http://localhost').pathname.replace(/\/+$/, ''),
     hasRegistry: async () => (await store.live('~')) !== undefined,
+    logins: loginsOf(config.issuers),
     checkReady: async () => {
       if (stopping) throw new ServerError('UNAVAILABLE', 'the service is stopping');
       return { status: (await countRestoring(database)) > 0 ? 'read-only' : 'ready' };

@@ -1,15 +1,22 @@
 /** What the endpoints of API tokens do. */
-import { apiLimits, createTokenRequestSchema, type TokenOperation } from '@mandate/api';
+import {
+  apiLimits,
+  createTokenRequestSchema,
+  type TokenList,
+  type TokenOperation,
+  type TokenSummary,
+} from '@mandate/api';
 import { recordToken } from './access-audit.ts';
 import { notFound, type ApiHandlers, type FindReadable } from './api-handler.ts';
 import type { Authenticator } from './authenticator.ts';
 import { readJson } from './body.ts';
-import { mayAdminister, tokenOf } from './caller.ts';
+import { mayAdminister, mayRead, tokenOf, type Caller } from './caller.ts';
 import { ServerError } from './error.ts';
 import { describe } from './principal.ts';
+import { queryOf } from './query.ts';
 import type { Database } from './sql/connection.ts';
-import { deleteToken } from './sql/token.ts';
-import { createToken } from './token.ts';
+import { deleteToken, listTokens, type ListedToken } from './sql/token.ts';
+import { callerOf, createToken } from './token.ts';
 
 export interface TokenHandlerContext {
   readonly database: Database;
@@ -57,17 +64,41 @@ export function createTokenHandlers({
       return { status: 201, body: created };
     },
 
+    async listTokens({ caller, message }) {
+      const after = queryOf('listTokens', message)('after') ?? '';
+      const maker = caller.operator ? undefined : caller.tokenId;
+      const rows = await listTokens(database, maker, after, apiLimits.tokenPage + 1);
+      const page = rows.slice(0, apiLimits.tokenPage);
+      const last = page.at(-1);
+      const body: TokenList = {
+        tokens: page.map((row) => summaryOf(row, caller)),
+        ...(rows.length > page.length && last !== undefined ? { next: last.id } : {}),
+      };
+      return { status: 200, body };
+    },
+
     whoAmI: ({ caller }) => Promise.resolve({ status: 200, body: tokenOf(caller) }),
 
     async deleteToken({ caller, parameters }) {
       const id = parameters['id'] ?? '';
-      if (!caller.operator && id !== caller.tokenId) throw notFound('token');
-      const deleted = await deleteToken(database, id, (client, token) =>
+      const by = caller.operator ? undefined : caller.tokenId;
+      const deleted = await deleteToken(database, id, by, (client, token) =>
         recordToken(client, 'token-delete', describe(caller), token, now()),
       );
       if (!deleted) throw notFound('token');
       authenticator.forget(id);
       return { status: 204 };
     },
+  };
+}
+
+/** Others may have granted it what the caller must not know of. */
+function summaryOf(row: ListedToken, caller: Caller): TokenSummary {
+  const token = tokenOf(callerOf(row));
+  return {
+    ...token,
+    grants: token.grants.filter(({ tenant }) => mayRead(caller, { slug: tenant })),
+    ...(row.createdBy === null ? {} : { createdBy: row.createdBy }),
+    created: new Date(row.createdMs).toISOString(),
   };
 }

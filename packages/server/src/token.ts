@@ -69,7 +69,8 @@ export async function ensureOperator(database: Database, token: string, now: num
   });
 }
 
-function callerOf({ id, label, operator, expiresMs, grants }: Omit<TokenRow, 'hash'>): Caller {
+/** Who holds a stored token. */
+export function callerOf({ id, label, operator, expiresMs, grants }: Omit<TokenRow, 'hash'>): Caller {
   return {
     tokenId: id,
     kind: 'token',

@@ -12,6 +12,11 @@ export interface TokenRow {
   readonly grants: readonly (HeldGrant & { tenantId: number })[];
 }
 
+export interface ListedToken extends Omit<TokenRow, 'hash'> {
+  readonly createdBy: string | null;
+  readonly createdMs: number;
+}
+
 export interface NewToken {
   readonly id: string;
   readonly hash: Uint8Array;
@@ -22,18 +27,37 @@ export interface NewToken {
   readonly grants: readonly { tenantId: number; level: GrantLevel; inherit: boolean }[];
 }
 
-export async function findToken(client: Queryable, id: string): Promise<TokenRow | undefined> {
-  const { rows } = await client.query<TokenRow>({
-    name: 'token-by-id',
-    text: `SELECT id, hash, label, operator, expires_ms AS "expiresMs",
+/** Without the hash. */
+const columns = `id, label, operator, expires_ms AS "expiresMs",
              (SELECT coalesce(json_agg(json_build_object('tenantId', g.tenant_id, 'tenant', t.slug, 'level', g.level,
                                                          'inherit', g.inherit)
                                        ORDER BY t.slug), '[]')
-              FROM api_grant g JOIN tenant t ON t.id = g.tenant_id WHERE g.token_id = api_token.id) AS grants
-           FROM api_token WHERE id = $1`,
+              FROM api_grant g JOIN tenant t ON t.id = g.tenant_id WHERE g.token_id = api_token.id) AS grants`;
+
+export async function findToken(client: Queryable, id: string): Promise<TokenRow | undefined> {
+  const { rows } = await client.query<TokenRow>({
+    name: 'token-by-id',
+    text: `SELECT hash, ${columns} FROM api_token WHERE id = $1`,
     values: [id],
   });
   return rows[0];
+}
+
+/** By id. @param maker the principal that made them; undefined: everybody's */
+export async function listTokens(
+  client: Queryable,
+  maker: string | undefined,
+  after: string,
+  limit: number,
+): Promise<ListedToken[]> {
+  const { rows } = await client.query<ListedToken>({
+    name: 'tokens-listed',
+    text: `SELECT ${columns}, created_by AS "createdBy",
+             floor(extract(epoch FROM created_at) * 1000)::bigint AS "createdMs"
+           FROM api_token WHERE id > $1 AND ($2::text IS NULL OR created_by = $2) ORDER BY id LIMIT $3`,
+    values: [after, maker ?? null, limit],
+  });
+  return rows;
 }
 
 /** @param record the last of the same transaction */
@@ -87,16 +111,25 @@ export async function upsertOperator(
 
 const idForm = /^[0-9a-f]{16}$/;
 
-/** Whether there was one. @param record the last of the same transaction */
+/**
+ * Whether there was one.
+ *
+ * @param by only this token itself, or one that this principal made; undefined: any
+ * @param record the last of the same transaction
+ */
 export async function deleteToken(
   database: Database,
   id: string,
+  by: string | undefined,
   record: (client: Queryable, token: TokenRow) => Promise<void>,
 ): Promise<boolean> {
   if (!idForm.test(id)) return false;
   return transaction(database, async (client) => {
     const token = await findToken(client, id);
-    const { rowCount } = await client.query({ text: 'DELETE FROM api_token WHERE id = $1', values: [id] });
+    const { rowCount } = await client.query({
+      text: 'DELETE FROM api_token WHERE id = $1 AND ($2::text IS NULL OR $2 IN (id, created_by))',
+      values: [id, by ?? null],
+    });
     if (token === undefined || rowCount !== 1) return false;
     await record(client, token);
     return true;
