@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { CreatedToken, TenantGrant } from '@mandate/api';
+import type { CreatedToken, TenantGrant, TokenList } from '@mandate/api';
 import { issuersOf } from '../server/issuers.ts';
 import { OidcIssuer } from '../support/oidc-issuer.ts';
 import { useWorld, type Person } from './world.ts';
@@ -113,6 +113,43 @@ describe('cli: access', () => {
     await job.fails('NOT_LOGGED_IN', 'tenant', 'list');
     await job.fails('NOT_LOGGED_IN', 'login', world().url, '--oidc-token-env', 'CI_JOB_TOKEN');
     await job.fails('USAGE', 'login', world().url, '--oidc-token-env', 'A', '--oidc-token-file', 'b');
+  });
+
+  it('makes tokens, whose secret is shown once and alone, lists and ends them', async () => {
+    const alice = await world().tenant('tokens');
+    const made = await alice.do('token', 'create', 'release job', '--grant', 'tokens=publisher');
+    assert.match(made.stdout, /^mdt_[0-9a-f]{16}_[A-Za-z0-9_-]{43}$/);
+    const [, id = '', secret = ''] = made.stdout.split('_');
+    assert.ok(made.stderr.includes(id) && !made.stderr.includes(secret));
+    const job = world().person({ MANDATE_SERVICE: world().url, MANDATE_TOKEN: made.stdout });
+    const { tenants } = await job.json<{ tenants: { path: string }[] }>('tenant', 'list');
+    assert.deepEqual(
+      tenants.map(({ path }) => path),
+      ['tokens'],
+    );
+    const { tokens } = await alice.json<TokenList>('token', 'list');
+    const listed = tokens.find((token) => token.id === id);
+    assert.equal(listed?.label, 'release job');
+    const days = (Date.parse(listed?.expires ?? '') - Date.now()) / 86_400_000;
+    assert.ok(days > 89 && days < 91, `${days} days`);
+    assert.ok(!(await alice.do('token', 'list')).stdout.includes(secret));
+    const forever = await alice.json<CreatedToken>(
+      ...['token', 'create', 'x', '--grant', 'tokens=owner', '--inherit', '--expires', 'never'],
+    );
+    assert.deepEqual(
+      [forever.expires, forever.grants],
+      [undefined, [{ tenant: 'tokens', level: 'owner', inherit: true }]],
+    );
+    await job.fails('NOT_FOUND', 'token', 'revoke', forever.id);
+    await alice.do('token', 'revoke', id);
+    await job.fails('NOT_LOGGED_IN', 'tenant', 'list');
+    for (const more of [
+      [],
+      ['--grant', 'tokens'],
+      ['--grant', 'tokens=admin'],
+      ['--grant', 'tokens=reader', '--expires', 'soon'],
+    ])
+      await alice.fails('USAGE', 'token', 'create', 'x', ...more);
   });
 
   it('refuses grants that say too little', async () => {

@@ -5,6 +5,10 @@ import { useWorld, type Person } from './world.ts';
 const commands = [
   ['serve'],
   ['login'],
+  ['logout'],
+  ['token', 'create'],
+  ['token', 'list'],
+  ['token', 'revoke'],
   ['trust', 'add'],
   ['trust', 'list'],
   ['trust', 'remove'],

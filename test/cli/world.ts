@@ -13,16 +13,31 @@ export interface Ran {
   readonly stderr: string;
 }
 
+/** What a person does beside the keyboard. */
+interface Manners {
+  /** Undefined: no page opens. */
+  readonly browse?: ((url: string) => void) | undefined;
+  /** Sees each line as it appears. */
+  readonly reads?: ((line: string) => void) | undefined;
+}
+
 /** Plain text of a terminal that a test looks at; `confirm` answers for a person. */
-function recordingTerminal(confirm?: boolean): { terminal: Terminal; ran: () => Omit<Ran, 'code'> } {
+function recordingTerminal(
+  confirm: boolean | undefined,
+  { browse, reads }: Manners,
+): { terminal: Terminal; ran: () => Omit<Ran, 'code'> } {
   const [stdout, stderr]: [string[], string[]] = [[], []];
   const terminal: Terminal = {
     interactive: confirm !== undefined,
     result: (text) => void stdout.push(text),
-    note: (text) => void stderr.push(text),
+    note: (text) => {
+      stderr.push(text);
+      reads?.(text);
+    },
     hint: (text) => void stderr.push(`hint: ${text}`),
     progress: (_what, work) => work(),
     confirm: () => Promise.resolve(confirm === true),
+    browse: (url) => Promise.resolve(browse?.(url)),
     askPassphrase: () => Promise.resolve(undefined),
   };
   return { terminal, ran: () => ({ stdout: stdout.join('\n'), stderr: stderr.join('\n') }) };
@@ -34,6 +49,8 @@ export class Person {
   readonly env: Record<string, string>;
   /** Milliseconds that this person's clock is ahead. */
   clockAheadMs = 0;
+  browse: Manners['browse'];
+  reads: Manners['reads'];
 
   constructor(env: Readonly<Record<string, string>> = {}) {
     this.folder = mkdtempSync(join(tmpdir(), 'mandate-cli-'));
@@ -56,7 +73,7 @@ export class Person {
 
   /** Runs a command in this process. @param confirm what the person answers; undefined: no terminal */
   async try(args: readonly string[], confirm?: boolean): Promise<Ran> {
-    const { terminal, ran } = recordingTerminal(confirm);
+    const { terminal, ran } = recordingTerminal(confirm, this);
     const context: Context = {
       ...contextFrom(this.env, terminal, '0.0.0'),
       now: () => Date.now() + this.clockAheadMs,

@@ -21,6 +21,7 @@ const quiet: Terminal = {
   hint: () => undefined,
   progress: (_what, work) => work(),
   confirm: () => Promise.resolve(false),
+  browse: () => Promise.resolve(),
   askPassphrase: () => Promise.resolve(undefined),
 };
 

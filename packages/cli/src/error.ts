@@ -5,6 +5,9 @@ export type CliErrorCode =
   | 'CONFIGURATION' // a file in the configuration folder is damaged or cannot be read or written
   | 'FILE' // a file that was named cannot be read
   | 'NOT_LOGGED_IN' // no token for the service
+  | 'LOGIN_DENIED' // the person or the issuer said no
+  | 'LOGIN_TIMEOUT' // nobody logged in in time
+  | 'LOGIN_FAILED' // what the issuer or the browser brought is not this login's
   | 'NO_TENANT' // a name that the local trust configuration maps to no tenant
   | 'NOT_FOUND' // the role, entry or tenant that was named is not there
   | 'EXISTS' // it is there already

@@ -19,6 +19,8 @@ export type ActionWrapper = (action: Action) => (...args: unknown[]) => Promise<
 const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   serve: () => import('./command/serve.ts'),
   login: () => import('./command/login.ts'),
+  logout: () => import('./command/logout.ts'),
+  token: () => import('./command/token.ts'),
   trust: () => import('./command/trust.ts'),
   key: () => import('./command/key.ts'),
   tenant: () => import('./command/tenant.ts'),

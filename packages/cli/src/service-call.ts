@@ -1,6 +1,7 @@
 /** One request to the service, with its answer parsed or a coded error in its place. */
 import { problemSchema, type Problem } from '@mandate/api';
 import { CliError } from './error.ts';
+import { readLimited } from './limited-body.ts';
 
 const timeoutMs = 60_000;
 const maxAnswerBytes = 16 * 1024 * 1024;
@@ -8,8 +9,12 @@ const maxAnswerBytes = 16 * 1024 * 1024;
 export interface ServiceLogin {
   /** `http://host:port`, no slash at the end. */
   readonly url: string;
-  /** Asked anew for each request: what CI systems hand out is good for minutes. */
-  readonly token: () => Promise<string>;
+  /**
+   * Asked anew for each request: what CI systems hand out is good for minutes.
+   *
+   * @param refused the token that the service did not take: another one, where there is one
+   */
+  readonly token: (refused?: string) => Promise<string>;
 }
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -33,8 +38,14 @@ export async function callService<T>(
   body: object | undefined,
 ): Promise<T> {
   const { url } = login;
-  const response = await send(login, method, path, body);
-  const text = await readLimited(response).catch((cause: unknown) => {
+  const token = await login.token();
+  let response = await send(url, token, method, path, body);
+  if (response.status === 401) {
+    // Nothing was done yet.
+    const other = await login.token(token);
+    if (other !== token) response = await send(url, other, method, path, body);
+  }
+  const text = await readLimited(response, maxAnswerBytes).catch((cause: unknown) => {
     throw cause instanceof CliError ? cause : lost(method, url, cause);
   });
   if (!response.ok) throw refusal(method, url, response.status, text);
@@ -47,12 +58,12 @@ export async function callService<T>(
 }
 
 async function send(
-  { url, token }: ServiceLogin,
+  url: string,
+  token: string,
   method: Method,
   path: string,
   body: object | undefined,
 ): Promise<Response> {
-  const bearer = await token();
   try {
     return await fetch(new URL(path, url), {
       method,
@@ -60,7 +71,7 @@ async function send(
       signal: AbortSignal.timeout(timeoutMs),
       headers: {
         accept: 'application/json',
-        authorization: `Bearer ${bearer}`,
+        authorization: `Bearer ${token}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -90,17 +101,6 @@ function errnoOf(error: unknown): unknown {
   return cause instanceof Error && 'code' in cause ? cause.code : undefined;
 }
 
-async function readLimited(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > maxAnswerBytes) throw new CliError('BAD_ANSWER', 'the answer is too long');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length).toString();
-}
-
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -126,7 +126,7 @@ function fromProblem(url: string, { code, detail, role, status }: Problem): CliE
   if (code === 'UNAUTHENTICATED')
     return new CliError('NOT_LOGGED_IN', detail, {
       ...options,
-      next: `mandate login ${url} --token-file <file>`,
+      next: `mandate login ${url}`,
     });
   if (code === 'READ_ONLY')
     return new CliError('REFUSED', detail, {

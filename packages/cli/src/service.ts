@@ -13,6 +13,8 @@ import {
   tenantGrantSchema,
   tenantListSchema,
   tenantSchema,
+  createdTokenSchema,
+  tokenListSchema,
   tokenSchema,
   managedKeySchema,
   keptFilesSchema,
@@ -42,7 +44,10 @@ import {
   type Tenant,
   type TenantGrant,
   type TenantList,
+  type CreatedToken,
+  type CreateTokenRequest,
   type Token,
+  type TokenSummary,
   type Visibility,
 } from '@mandate/api';
 import { tenantSlug, type TenantPath } from '@mandate/metadata';
@@ -65,7 +70,7 @@ const nothing: Schema<undefined> = { safeParse: () => ({ success: true, data: un
 
 export class Service {
   readonly url: string;
-  readonly #token: () => Promise<string>;
+  readonly #token: ServiceLogin['token'];
 
   constructor({ url, token }: ServiceLogin) {
     this.url = url;
@@ -74,6 +79,25 @@ export class Service {
 
   whoAmI(): Promise<Token> {
     return this.#call('GET', '/v1/tokens/self', tokenSchema);
+  }
+
+  createToken(request: CreateTokenRequest): Promise<CreatedToken> {
+    return this.#call('POST', '/v1/tokens', createdTokenSchema, request);
+  }
+
+  /** Those that the caller made, or as operator all. */
+  async tokens(): Promise<readonly TokenSummary[]> {
+    const found: TokenSummary[] = [];
+    for (let after = ''; ;) {
+      const { tokens, next } = await this.#call('GET', `/v1/tokens${after}`, tokenListSchema);
+      found.push(...tokens);
+      if (next === undefined || tokens.length === 0) return found;
+      after = `?after=${encodeURIComponent(next)}`;
+    }
+  }
+
+  async deleteToken(id: string): Promise<void> {
+    await this.#call('DELETE', `/v1/tokens/${encodeURIComponent(id)}`, nothing);
   }
 
   createTenant(path: TenantPath, more: Omit<CreateTenantRequest, 'path'> = {}): Promise<Tenant> {

@@ -16,6 +16,8 @@ export interface Terminal {
   hint(text: string): void;
   /** Shows that work is going on, when it goes on for a while. */
   progress<T>(what: string, work: () => Promise<T>): Promise<T>;
+  /** Opens a page in the person's browser, or does nothing where that cannot be. */
+  browse(url: string): Promise<void>;
   /** @returns false where nobody can be asked */
   confirm(question: string): Promise<boolean>;
   readonly askPassphrase: PassphrasePrompt;
@@ -62,6 +64,14 @@ export function processTerminal(): Terminal {
       } finally {
         spinner.stop();
       }
+    },
+    async browse(url) {
+      const { default: open } = await import('open');
+      // The address is shown besides: whoever sees no page opens it.
+      await open(url).then(
+        (opener) => opener.on('error', () => {}),
+        () => {},
+      );
     },
     async confirm(question) {
       if (!interactive) return false;

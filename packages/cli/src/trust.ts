@@ -182,7 +182,7 @@ export function storeOf({ configFolder }: Context, identity: Digest): FolderStor
 export async function readingToken(
   context: Context,
   metadataUrl: string,
-): Promise<(() => Promise<string>) | undefined> {
+): Promise<(() => Promise<string | undefined>) | undefined> {
   // As it is asked for, not as it is written: no dots lead out of the service.
   const service = serviceOf({ metadataUrl: new URL(metadataUrl).href });
   return service === undefined ? undefined : tokenForReading(context, service);

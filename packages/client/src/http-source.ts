@@ -9,8 +9,11 @@ import { acceptedEncodings, get } from './http-get.ts';
 import { requireSafeName, tooLarge, type Source } from './source.ts';
 
 export interface HttpSourceOptions {
-  /** Sent as a bearer token, to the origin of the base URL only. A function is asked for each file: tokens of CI systems are good for minutes. */
-  readonly token?: string | (() => Promise<string>) | undefined;
+  /**
+   * Sent as a bearer token, to the origin of the base URL only. A function is asked for each file: tokens of CI systems are
+   * good for minutes. Undefined: none is sent.
+   */
+  readonly token?: string | (() => Promise<string | undefined>) | undefined;
   /** Origins besides its own to which the repository may redirect, `https://host[:port]`. */
   readonly redirectOrigins?: readonly string[] | undefined;
   /** Hops in one request. */
