@@ -6,24 +6,12 @@ import type { AddressInfo } from 'node:net';
 import type { Token } from '@mandate/api';
 import { issuersOf } from '../server/issuers.ts';
 import { OidcIssuer, publicClient } from '../support/oidc-issuer.ts';
+import { freePort } from '../support/port.ts';
 import { Visitor, type VisitorOptions } from '../support/visitor.ts';
 import { useWorld, type Person, type Ran } from './world.ts';
 
 type Visit = ReturnType<Visitor['open']>;
 type Done = Awaited<Visit>;
-
-/** A port that nobody has; the service's own address has to be known before it starts. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
-}
 
 describe('cli: login of people', () => {
   let issuer: OidcIssuer;
