@@ -1,10 +1,15 @@
 /** People who log in at a real issuer, and everything that may go wrong or be done to them on the way. */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { Token } from '@mandate/api';
 import { issuersOf } from '../server/issuers.ts';
+import { needs } from '../support/needs.ts';
 import { OidcIssuer, publicClient } from '../support/oidc-issuer.ts';
 import { freePort } from '../support/port.ts';
 import { Visitor, type VisitorOptions } from '../support/visitor.ts';
@@ -105,6 +110,30 @@ describe('cli: login of people', () => {
     assert.equal(statSync(ann.path('config/logins.json')).mode & 0o777, 0o600);
     await ann.do('tenant', 'list');
     assert.ok(!ran.stdout.includes(refreshTokenOf(ann)) && !ran.stderr.includes(refreshTokenOf(ann)));
+  });
+
+  it('opens the page from a terminal with the browser of the system', async function () {
+    needs(this, 'script');
+    const ann = human();
+    const opened = ann.path('opened');
+    const browser = ann.file(
+      'browser',
+      `#!/bin/sh\nprintf %s "$1" > ${opened}.new && mv ${opened}.new ${opened}\n`,
+    );
+    chmodSync(browser, 0o755);
+    const program = fileURLToPath(new URL('../../packages/cli/bin/mandate.js', import.meta.url));
+    const command = `${process.execPath} ${program} login ${world().url} --json`;
+    const child = spawn('script', ['-qec', command, '/dev/null'], {
+      env: { ...ann.env, PATH: process.env['PATH'], BROWSER: browser },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const exit = once(child, 'exit');
+    while (!existsSync(opened) && child.exitCode === null) await sleep(50);
+    const page = await new Visitor({ answers: { login: 'ann', agree: 'yes' } }).open(
+      readFileSync(opened, 'utf8'),
+    );
+    assert.deepEqual([page.status, await exit], [200, [0, null]]);
+    await ann.do('tenant', 'list');
   });
 
   it('makes an operator of whom the configuration means, under their own name in the audit log', async () => {

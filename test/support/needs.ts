@@ -71,6 +71,10 @@ const needsTable = {
     why: 'no Node older than 24 is installed besides the one in node_modules',
     mayBeAbsent: true,
   },
+  script: {
+    met: () => process.platform === 'linux' && onPath('script'),
+    why: 'the program script, of the package bsdutils, which makes a terminal, is not installed',
+  },
   openssl: { met: () => onPath('openssl'), why: 'the program openssl is not installed' },
   softhsm2: {
     met: () => onPath('softhsm2-util') && softhsmLibrary() !== undefined,
