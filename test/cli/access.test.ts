@@ -134,7 +134,14 @@ describe('cli: access', () => {
     assert.ok(days > 89 && days < 91, `${days} days`);
     assert.ok(!(await alice.do('token', 'list')).stdout.includes(secret));
     const forever = await alice.json<CreatedToken>(
-      ...['token', 'create', 'x', '--grant', 'tokens=owner', '--inherit', '--expires', 'never'],
+      'token',
+      'create',
+      'x',
+      '--grant',
+      'tokens=owner',
+      '--inherit',
+      '--expires',
+      'never',
     );
     assert.deepEqual(
       [forever.expires, forever.grants],

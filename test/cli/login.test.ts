@@ -13,7 +13,7 @@ import { needs } from '../support/needs.ts';
 import { OidcIssuer, publicClient } from '../support/oidc-issuer.ts';
 import { freePort } from '../support/port.ts';
 import { Visitor, type VisitorOptions } from '../support/visitor.ts';
-import { useWorld, type Person, type Ran } from './world.ts';
+import { useWorld, World, type Person, type Ran } from './world.ts';
 
 type Visit = ReturnType<Visitor['open']>;
 type Done = Awaited<Visit>;
@@ -58,7 +58,7 @@ describe('cli: login of people', () => {
       visit = visitor.open(url);
       visit.catch(() => {});
     };
-    const ran = await person.try(['login', world().url, ...options, '--json'], true);
+    const ran = await person.try(['login', world().url, ...options, '--json'], false);
     return { ran, page: await visit?.catch(() => undefined), opened };
   }
 
@@ -152,12 +152,12 @@ describe('cli: login of people', () => {
 
   it('logs in by a code where there is no browser, over SSH, and without a terminal', async () => {
     for (const [env, options, confirm] of [
-      [{}, [], true],
-      [{ DISPLAY: ':0', SSH_CONNECTION: '10.0.0.1 1 10.0.0.2 22' }, [], true],
+      [{}, [], false],
+      [{ DISPLAY: ':0', SSH_CONNECTION: '10.0.0.1 1 10.0.0.2 22' }, [], false],
       [{ DISPLAY: ':0' }, ['--device'], undefined],
     ] as const) {
       const ann = human(env);
-      const { ran, page } = await enter(ann, options, confirm ? { confirm } : {});
+      const { ran, page } = await enter(ann, options, confirm === undefined ? {} : { confirm });
       assert.equal(ran.code, 0, ran.stderr);
       assert.equal(page?.status, 200);
       await ann.do('tenant', 'list');
@@ -427,6 +427,8 @@ describe('cli: login of people', () => {
   it('says what there is to do where the service or the person say too little', async () => {
     const ann = human();
     await ann.fails('USAGE', 'login', world().url);
+    const gone = await ann.try(['login', `http://127.0.0.1:${await freePort()}`, '--json'], true);
+    assert.equal(codeOf(ann, gone), 'UNREACHABLE');
     const choices: string[][] = [
       ['--issuer', 'https://other.example'],
       ['--issuer', 'http://other.example', '--client-id', 'x', '--audience', 'y'],
@@ -445,6 +447,28 @@ describe('cli: login of people', () => {
       const all = ['--issuer', issuerUrl, '--client-id', publicClient, '--audience', world().url];
       const ran = await ann.try(['login', world().url, ...all, '--json'], true);
       assert.equal(codeOf(ann, ran), code);
+    }
+  });
+
+  it('shows the ID token where that is what the service takes, once somebody said yes to it', async () => {
+    const login = { clientId: publicClient };
+    const oidc = [{ issuer: issuer.url, audience: publicClient, maxTokenAgeSeconds: 60, login }];
+    const other = await World.start({ issuers: issuersOf({ allowLoopback: true, oidc }) });
+    try {
+      const ann = human();
+      ann.browse = (url) => {
+        assert.equal(new URL(url).searchParams.get('resource'), null);
+        void new Visitor({ answers: { login: 'ann', agree: 'yes' } }).open(url);
+      };
+      await ann.fails('NOT_CONFIRMED', 'login', other.url, '--device');
+      const ran = await ann.try(['login', other.url], true);
+      assert.equal(ran.code, 0, ran.stderr);
+      const { length } = issuer.grants;
+      ann.clockAheadMs = 100_000;
+      await ann.do('tenant', 'list');
+      assert.deepEqual(issuer.grants.slice(length), ['refresh_token']);
+    } finally {
+      await other.stop();
     }
   });
 

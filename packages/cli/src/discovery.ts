@@ -1,6 +1,7 @@
 /** What a service says of itself: a hint that saves a person a detail. Whatever is wrong with it, it is left aside. */
 import { discoveryPath, discoverySchema, type Discovery } from '@mandate/api';
 import { tenantSlug, type TenantPath } from '@mandate/metadata';
+import { readLimited } from './limited-body.ts';
 
 const timeoutMs = 5_000;
 const maxBytes = 65_536;
@@ -13,16 +14,8 @@ export async function discover(serviceUrl: string): Promise<Discovery | undefine
       signal: AbortSignal.timeout(timeoutMs),
       headers: { accept: 'application/json' },
     });
-    const { body } = response;
-    if (!response.ok || body === null) return undefined;
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of body as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
-      length += chunk.length;
-      if (length > maxBytes) return undefined;
-      chunks.push(chunk);
-    }
-    const known = discoverySchema.safeParse(JSON.parse(Buffer.concat(chunks).toString()));
+    if (!response.ok) return undefined;
+    const known = discoverySchema.safeParse(JSON.parse(await readLimited(response, maxBytes)));
     return known.success ? known.data : undefined;
   } catch {
     return undefined;

@@ -31,7 +31,7 @@ const nextByVerdict = {
   UNREACHABLE: 'check that the service runs and that the URL is right: mandate trust list',
   MALFORMED: 'the service serves what no owner signs; tell its operator',
   LIMIT_EXCEEDED: 'the repository is larger than what is read; tell its owner',
-  FORBIDDEN: 'log in with a token that may read it: mandate login <url> --token-file <file>',
+  FORBIDDEN: 'log in as somebody who may read it: mandate login <url>',
 } satisfies Record<FailureCode, string>;
 
 const nextBySigning = {

@@ -177,6 +177,9 @@ export async function loginFor(context: Context, wanted: string | undefined): Pr
   return { url, token: tokenSource(context, url, credential) };
 }
 
+/** Commands that were told, once, that their login is over. */
+const withoutLogin = new WeakSet<Context>();
+
 /**
  * What reads of private tenants are made with: the login for exactly this service, or the environment's token where the
  * environment names this service. Undefined: none. Tenants of many services are read, and a token is for one.
@@ -191,14 +194,14 @@ export async function tokenForReading(
   const named = context.env['MANDATE_SERVICE'] ? credentialFromEnvironment(context, url) : undefined;
   const credential = named ?? (await loadLogins(context)).credentials.get(url);
   const source = credential && tokenSource(context, url, credential);
-  if (source === undefined || credential?.kind !== 'oidc') return source && (() => source());
-  let over = false;
+  if (source === undefined || credential?.kind !== 'oidc') return source;
   // What anyone may read needs no token: a person's login that is over must not be in the way of it.
   return async () => {
-    if (over) return undefined;
+    if (withoutLogin.has(context)) return undefined;
     return source().catch((error: unknown) => {
-      over = true;
-      context.terminal.hint(`${(error as Error).message}; reading ${url} without it, as anyone may`);
+      if (!(error instanceof CliError)) throw error;
+      withoutLogin.add(context);
+      context.terminal.hint(`${error.message}: reading as anyone may; to log in again: mandate login ${url}`);
       return undefined;
     });
   };

@@ -94,7 +94,12 @@ async function ofPerson(context: Context, url: string, options: Options): Promis
       'a token is needed, or somebody to log in',
       'name a file that holds a token: --token-file <file>; or --device, to log in elsewhere by a code',
     );
-  const client = chooseClient(url, (await discover(url))?.logins ?? [], options);
+  const known = await discover(url);
+  if (known === undefined)
+    throw new CliError('UNREACHABLE', `${url} does not answer as a Mandate service does`, {
+      next: 'check that the service runs and that the URL is right',
+    });
+  const client = chooseClient(url, known.logins ?? [], options);
   terminal.note(`Logging in to ${url} at the issuer ${client.issuer}, as its client ${client.clientId}`);
   await requireMeant(context, url, client, options);
   const { hasBrowser, browserLogin } = await import('../oidc/browser-login.ts');

@@ -56,6 +56,9 @@ export function chooseClient(
       `name one: ${fitting.map((one) => `--issuer ${one.issuer}`).join(', or ')}`,
     );
   if (offer !== undefined) {
+    // What is on this machine is nobody else's to send us to.
+    if (issuer === undefined && offer.issuer.startsWith('http:') && !isLoopback(new URL(serviceUrl)))
+      throw usage(`${serviceUrl} names an issuer on this machine`, 'if it is meant, name it yourself');
     const { maxTokenAgeSeconds, ...client } = offer;
     return checked({ ...client, maxTokenAgeMs: maxTokenAgeSeconds * 1000 });
   }

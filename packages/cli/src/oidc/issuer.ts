@@ -5,7 +5,8 @@ import { CliError } from '../error.ts';
 import { readLimited } from '../limited-body.ts';
 import type { OidcClient } from './client.ts';
 
-const timeoutSeconds = 10;
+/** For one request: other commands wait for a login that is renewed. */
+const timeoutSeconds = 5;
 const maxBytes = 262_144;
 /** How far the clocks of issuer and machine may be apart, as the service has it. */
 const toleranceSeconds = 60;
