@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -296,38 +296,67 @@ describe('cli: login of people', () => {
       }
     });
 
-    it('asks before a service gets a token that is good elsewhere, too', async () => {
+    describe('as the service', () => {
       const seen: (string | undefined)[] = [];
-      const logins = [
-        {
-          issuer: issuer.url,
-          clientId: publicClient,
-          audience: issuer.audience,
-          scopes: [],
-          maxTokenAgeSeconds: 60,
-        },
-      ];
-      const known = (await (await fetch(`${world().url}/.well-known/mandate`)).json()) as object;
-      const evil = createServer((request, response) => {
-        seen.push(request.headers.authorization);
-        response
-          .writeHead(200, { 'content-type': 'application/json' })
-          .end(JSON.stringify({ ...known, logins }));
+      let offer = { issuer: '', clientId: publicClient, audience: '', scopes: [], maxTokenAgeSeconds: 60 };
+      let evil: Server;
+      let url: string;
+
+      before(async () => {
+        const known = (await (await fetch(`${world().url}/.well-known/mandate`)).json()) as object;
+        evil = createServer((request, response) => {
+          seen.push(request.headers.authorization);
+          response
+            .writeHead(200, { 'content-type': 'application/json' })
+            .end(JSON.stringify({ ...known, logins: [offer] }));
+        });
+        await new Promise<void>((resolve) => {
+          evil.listen(0, '0.0.0.0', resolve);
+        });
+        url = `http://127.0.0.1:${(evil.address() as AddressInfo).port}`;
       });
-      await new Promise<void>((resolve) => {
-        evil.listen(0, '127.0.0.1', resolve);
-      });
-      try {
-        const url = `http://127.0.0.1:${(evil.address() as AddressInfo).port}`;
-        const ann = human();
-        ann.browse = () => assert.fail('nothing is opened');
-        assert.equal(codeOf(ann, await ann.try(['login', url, '--json'], false)), 'NOT_CONFIRMED');
-        assert.equal(codeOf(ann, await ann.try(['login', url, '--device', '--json'])), 'NOT_CONFIRMED');
-        assert.deepEqual(seen, [undefined, undefined]);
-      } finally {
+      after(() => {
         evil.closeAllConnections();
         evil.close();
-      }
+      });
+
+      it('is not given a token that is good elsewhere, too, unasked', async () => {
+        const ann = human();
+        ann.browse = () => assert.fail('nothing is opened');
+        const elsewhere = url.replace('127.0.0.1', 'localhost');
+        for (const audience of [
+          world().url,
+          publicClient,
+          `${url}/below`,
+          `${url}?x`,
+          elsewhere,
+          'mandate:',
+        ]) {
+          offer = { ...offer, issuer: issuer.url, audience };
+          assert.equal(
+            codeOf(ann, await ann.try(['login', url, '--json'], false)),
+            'NOT_CONFIRMED',
+            audience,
+          );
+          assert.equal(codeOf(ann, await ann.try(['login', url, '--device', '--json'])), 'NOT_CONFIRMED');
+        }
+        assert.deepEqual(new Set(seen), new Set([undefined]));
+      });
+
+      it('sends nobody to an issuer on their own machine, or to what is none', async () => {
+        const ann = human();
+        const far = url.replace('127.0.0.1', '0.0.0.0');
+        for (const [service, named] of [
+          [far, issuer.url],
+          [url, 'http://login.example'],
+          [url, 'file:///etc/passwd'],
+          [url, 'https://user@login.example'],
+          [url, 'https://login.example/\u001b[2J'],
+        ] as const) {
+          offer = { ...offer, issuer: named, audience: service };
+          assert.equal(codeOf(ann, await ann.try(['login', service, '--json'], true)), 'USAGE', named);
+        }
+      });
     });
   });
 
