@@ -345,6 +345,7 @@ describe('cli: login of people', () => {
 
       it('sends nobody to an issuer on their own machine, or to what is none', async () => {
         const ann = human();
+        ann.browse = () => assert.fail('nothing is opened');
         const far = url.replace('127.0.0.1', '0.0.0.0');
         for (const [service, named] of [
           [far, issuer.url],

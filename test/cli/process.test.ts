@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -49,6 +49,38 @@ describe('cli: as a process', () => {
     assert.match(failed.stderr, /^error: .*\(KEY_NOT_FOUND\)\nhint: /);
     const wrong = await run(['key', 'shew']);
     assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
+  });
+
+  it('loads what logs people in for a login at an issuer, and else not', async () => {
+    const hook = `import { registerHooks } from 'node:module';
+      registerHooks({ load(url, context, next) {
+        if (/node_modules\\/(?:openid-client|oauth4webapi|open|jose)\\//.test(url)) process.stderr.write('LOADED ' + url);
+        return next(url, context);
+      } });`;
+    const all = ['--import', `data:text/javascript,${encodeURIComponent(hook)}`, mandate];
+    const env = { PATH: process.env['PATH'], HOME: folder };
+    const loads = async (...args: string[]): Promise<boolean> => {
+      const child = spawn(process.execPath, [...all, ...args], {
+        cwd: folder,
+        env,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      return (await text(child.stderr)).includes('LOADED');
+    };
+    const login = { issuer: 'http://127.0.0.1:9', clientId: 'x', audience: 'y', scopes: [], token: 'z' };
+    mkdirSync(join(folder, '.config/mandate'), { recursive: true });
+    for (const [expires, renews] of [
+      ['2100-01-01T00:00:00.000Z', false],
+      ['2000-01-01T00:00:00.000Z', true],
+    ] as const) {
+      const services = { 'http://127.0.0.1:9': { oidc: { ...login, expires, refreshToken: 'r' } } };
+      writeFileSync(join(folder, '.config/mandate/logins.json'), JSON.stringify({ services }), {
+        mode: 0o600,
+      });
+      assert.equal(await loads('tenant', 'list', '--service', 'http://127.0.0.1:9'), renews);
+    }
+    assert.equal(await loads('login', 'http://127.0.0.1:9', '--help'), false);
+    assert.equal(await loads('verify', '--tenant', 'x', '--name', 'a:1', mandate), false);
   });
 
   it('finds a Node that is new enough where it is started by an older one', async function () {
