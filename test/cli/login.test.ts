@@ -18,6 +18,8 @@ import { useWorld, World, type Person, type Ran } from './world.ts';
 type Visit = ReturnType<Visitor['open']>;
 type Done = Awaited<Visit>;
 
+const program = fileURLToPath(new URL('../../packages/cli/bin/mandate.js', import.meta.url));
+
 describe('cli: login of people', () => {
   let issuer: OidcIssuer;
   const world = useWorld(async () => {
@@ -121,7 +123,6 @@ describe('cli: login of people', () => {
       `#!/bin/sh\nprintf %s "$1" > ${opened}.new && mv ${opened}.new ${opened}\n`,
     );
     chmodSync(browser, 0o755);
-    const program = fileURLToPath(new URL('../../packages/cli/bin/mandate.js', import.meta.url));
     const command = `${process.execPath} ${program} login ${world().url} --json`;
     const child = spawn('script', ['-qec', command, '/dev/null'], {
       env: { ...ann.env, PATH: process.env['PATH'], BROWSER: browser },
@@ -377,6 +378,21 @@ describe('cli: login of people', () => {
       ann.clockAheadMs = 800_000;
       await ann.do('tenant', 'list');
       assert.deepEqual(issuer.grants.slice(length), ['refresh_token', 'refresh_token']);
+    });
+
+    it('renews once for several programs, too', async () => {
+      const ann = human();
+      await browse(ann);
+      const file = ann.path('config/logins.json');
+      writeFileSync(file, logins(ann).replace(/"expires": "[^"]+"/, '"expires": "2026-01-01T00:00:00.000Z"'));
+      const { length } = issuer.grants;
+      const exits = [1, 2, 3].map(async () => {
+        const env = { ...ann.env, PATH: process.env['PATH'] };
+        const child = spawn(process.execPath, [program, 'tenant', 'list'], { env, stdio: 'ignore' });
+        return (await once(child, 'exit'))[0] as number;
+      });
+      assert.deepEqual(await Promise.all(exits), [0, 0, 0]);
+      assert.deepEqual(issuer.grants.slice(length), ['refresh_token']);
     });
 
     it('renews where the service takes a token no more, whatever the clock here says', async () => {
