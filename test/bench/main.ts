@@ -1,5 +1,6 @@
 /** `npm run bench`: every budget of DESIGN section 7 beside its reference, as a table or, with `--json`, as JSON. */
 import { cpus, totalmem } from 'node:os';
+import { importBench } from './import.ts';
 import { loadBench } from './load.ts';
 import { orgsBench } from './orgs.ts';
 import { publishBench } from './publish.ts';
@@ -23,6 +24,7 @@ const parts: Readonly<Record<string, (now: number, quick: boolean) => Promise<Re
   thresholds: thresholdsBench,
   signer: slowSignerBench,
   timing: timingBench,
+  import: importBench,
 };
 
 /** Shorter runs and smaller tenants, to see that everything still runs. */

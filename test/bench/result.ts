@@ -2,7 +2,7 @@
 export interface Result {
   readonly name: string;
   readonly value: number;
-  readonly unit: 'ms' | 'us' | '/s' | 'x' | 'requests' | 'MB' | '%';
+  readonly unit: 'ms' | 's' | 'us' | '/s' | 'repositories/s' | 'x' | 'requests' | 'MB' | '%';
   /** What the figure is compared with, in the same unit; absent where the budget is absolute. */
   readonly reference?: { readonly name: string; readonly value: number };
   /** value / reference, or reference / value where more is better: the budget says which way. */

@@ -19,12 +19,14 @@ interface Manners {
   readonly browse?: ((url: string) => void) | undefined;
   /** Sees each line as it appears. */
   readonly reads?: ((line: string) => void) | undefined;
+  /** Told how far long work is; what it throws stops the work there. */
+  readonly onProgress?: ((howFar: string) => void) | undefined;
 }
 
 /** Plain text of a terminal that a test looks at; `confirm` answers for a person. */
 function recordingTerminal(
   confirm: boolean | undefined,
-  { browse, reads }: Manners,
+  { browse, reads, onProgress }: Manners,
 ): { terminal: Terminal; ran: () => Omit<Ran, 'code'> } {
   const [stdout, stderr]: [string[], string[]] = [[], []];
   const terminal: Terminal = {
@@ -36,6 +38,7 @@ function recordingTerminal(
     },
     hint: (text) => void stderr.push(`hint: ${text}`),
     progress: (_what, work) => work(),
+    counting: (work) => work((howFar) => onProgress?.(howFar)),
     confirm: () => Promise.resolve(confirm === true),
     browse: (url) => Promise.resolve(browse?.(url)),
     askPassphrase: () => Promise.resolve(undefined),
@@ -51,6 +54,7 @@ export class Person {
   clockAheadMs = 0;
   browse: Manners['browse'];
   reads: Manners['reads'];
+  onProgress: Manners['onProgress'];
 
   constructor(env: Readonly<Record<string, string>> = {}) {
     this.folder = mkdtempSync(join(tmpdir(), 'mandate-cli-'));

@@ -20,6 +20,7 @@ const quiet: Terminal = {
   note: () => undefined,
   hint: () => undefined,
   progress: (_what, work) => work(),
+  counting: (work) => work(() => undefined),
   confirm: () => Promise.resolve(false),
   browse: () => Promise.resolve(),
   askPassphrase: () => Promise.resolve(undefined),

@@ -17,6 +17,9 @@ import type { Context } from './context.ts';
 import { CliError, usage } from './error.ts';
 import { loadTrust, reachableTenant, tenantOfName, trustedTenant } from './trust.ts';
 
+/** Of what says none. */
+export const defaultMediaType = 'application/octet-stream';
+
 /** A name inside a tenant. */
 export interface ArtifactName {
   readonly trusted: TrustedTenant;
@@ -177,7 +180,7 @@ export async function contentOfImage(
 }
 
 /** Loaded when a registry is asked: a verification by digest needs none. */
-async function registryClient(
+export async function registryClient(
   { env, version }: Context,
   insecureHosts: readonly string[],
 ): Promise<RegistryClient> {

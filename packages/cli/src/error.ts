@@ -1,9 +1,12 @@
 /** The one error class of the command line: what failed, in which role or key, and what to do next. */
+import type { LineFault } from './import/line.ts';
 
 export type CliErrorCode =
   | 'USAGE' // the command line itself: exit code 2
   | 'CONFIGURATION' // a file in the configuration folder is damaged or cannot be read or written
   | 'FILE' // a file that was named cannot be read
+  | 'BAD_LINES' // a list of images with lines that say nothing; `lines` says which
+  | 'LIMIT_EXCEEDED' // more than is done in one go
   | 'NOT_LOGGED_IN' // no token for the service
   | 'LOGIN_DENIED' // the person or the issuer said no
   | 'LOGIN_TIMEOUT' // nobody logged in in time
@@ -35,6 +38,8 @@ export interface CliErrorOptions {
   readonly next?: string | undefined;
   /** The code of the service's problem document. */
   readonly serviceCode?: string | undefined;
+  /** The places in a file that are wrong. */
+  readonly lines?: readonly LineFault[] | undefined;
   readonly cause?: unknown;
 }
 
@@ -45,6 +50,7 @@ export class CliError extends Error {
   readonly keys: readonly string[] | undefined;
   readonly next: string | undefined;
   readonly serviceCode: string | undefined;
+  readonly lines: readonly LineFault[] | undefined;
 
   constructor(code: CliErrorCode, message: string, options: CliErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -53,6 +59,7 @@ export class CliError extends Error {
     this.keys = options.keys;
     this.next = options.next;
     this.serviceCode = options.serviceCode;
+    this.lines = options.lines;
   }
 }
 

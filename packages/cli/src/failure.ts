@@ -2,6 +2,7 @@
 import { MetadataError, type FailureCode } from '@mandate/metadata';
 import type { SigningErrorCode } from '@mandate/signing';
 import { CliError } from './error.ts';
+import type { LineFault } from './import/line.ts';
 
 /** What is printed, as lines or as JSON. */
 export interface Failure {
@@ -10,6 +11,7 @@ export interface Failure {
   readonly role?: string;
   readonly keys?: readonly string[];
   readonly next?: string;
+  readonly lines?: readonly LineFault[];
   /** 2 for a command line that cannot be meant and a canary that could not check, else 1. */
   readonly exitCode: 1 | 2;
 }
@@ -83,13 +85,14 @@ export function nextStep(code: FailureCode): string {
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof CliError) {
-    const { code, message, role, keys, next, serviceCode } = error;
+    const { code, message, role, keys, next, serviceCode, lines } = error;
     return {
       code: code === 'REFUSED' ? (serviceCode ?? code) : code,
       message,
       ...(role === undefined ? {} : { role }),
       ...(keys === undefined ? {} : { keys }),
       ...(next === undefined ? {} : { next }),
+      ...(lines === undefined ? {} : { lines }),
       exitCode: code === 'USAGE' || code === 'COULD_NOT_CHECK' ? 2 : 1,
     };
   }

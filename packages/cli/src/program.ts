@@ -30,6 +30,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   renew: () => import('./command/renew.ts'),
   sign: () => import('./command/sign.ts'),
   unsign: () => import('./command/unsign.ts'),
+  import: () => import('./command/import.ts'),
   verify: () => import('./command/verify.ts'),
   inspect: () => import('./command/inspect.ts'),
   proposal: () => import('./command/proposal.ts'),

@@ -18,6 +18,8 @@ export interface Terminal {
   progress<T>(what: string, work: () => Promise<T>): Promise<T>;
   /** Opens a page in the person's browser, or does nothing where that cannot be. */
   browse(url: string): Promise<void>;
+  /** As `progress`, for work of many steps, which tells now and then how far it is. */
+  counting<T>(work: (tell: (howFar: string) => void) => Promise<T>): Promise<T>;
   /** @returns false where nobody can be asked */
   confirm(question: string): Promise<boolean>;
   readonly askPassphrase: PassphrasePrompt;
@@ -25,20 +27,29 @@ export interface Terminal {
 
 /** Work that is done before this shows nothing. */
 const spinnerDelayMs = 400;
+/** Without a terminal, how far work is becomes a line this often. */
+const lineEveryMs = 5_000;
 
 /** A spinner on stderr that shows itself only once the work takes a while. */
 class DelayedSpinner {
-  #spinner: { stop(): unknown } | undefined;
+  #spinner: { text: string; stop(): unknown } | undefined;
+  #text: string;
   #stopped = false;
   readonly #timer: NodeJS.Timeout;
 
   constructor(text: string) {
-    this.#timer = setTimeout(() => void this.#start(text), spinnerDelayMs);
+    this.#text = text;
+    this.#timer = setTimeout(() => void this.#start(), spinnerDelayMs);
   }
 
-  async #start(text: string): Promise<void> {
+  async #start(): Promise<void> {
     const { default: start } = await import('yocto-spinner');
-    if (!this.#stopped) this.#spinner = start({ text, stream: process.stderr }).start();
+    if (!this.#stopped) this.#spinner = start({ text: this.#text, stream: process.stderr }).start();
+  }
+
+  say(text: string): void {
+    this.#text = text;
+    if (this.#spinner !== undefined) this.#spinner.text = text;
   }
 
   stop(): void {
@@ -46,6 +57,17 @@ class DelayedSpinner {
     clearTimeout(this.#timer);
     this.#spinner?.stop();
   }
+}
+
+/** The first line after one span, so that short work prints none. */
+function lineNowAndThen(write: (line: string) => void): (line: string) => void {
+  let last = performance.now();
+  return (line) => {
+    const now = performance.now();
+    if (now - last < lineEveryMs) return;
+    last = now;
+    write(line);
+  };
 }
 
 export function processTerminal(): Terminal {
@@ -72,6 +94,15 @@ export function processTerminal(): Terminal {
         (opener) => opener.on('error', () => {}),
         () => {},
       );
+    },
+    async counting(work) {
+      if (!stderr.isTTY) return work(lineNowAndThen((line) => void stderr.write(`${line}\n`)));
+      const spinner = new DelayedSpinner('');
+      try {
+        return await work((howFar) => spinner.say(howFar));
+      } finally {
+        spinner.stop();
+      }
     },
     async confirm(question) {
       if (!interactive) return false;

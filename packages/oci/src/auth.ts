@@ -12,12 +12,13 @@ import type { RegistryHost } from './registry-host.ts';
 import { Secret } from './secret.ts';
 import type { Transport, TransportAnswer } from './transport.ts';
 
-/** What is asked for: actions on one repository of one registry. */
+/** What is asked for: actions on one repository of one registry, or the list of its repositories. */
 export interface Access {
   readonly registry: RegistryHost;
   /** Origin that the registry is spoken to at. */
   readonly endpoint: URL;
-  readonly repository: string;
+  /** Undefined: the list of all. */
+  readonly repository: string | undefined;
   readonly actions: 'pull' | 'pull,push';
 }
 
@@ -172,12 +173,12 @@ export class Authenticator {
 }
 
 /** `repository:<name>:<actions>`; the repository is the one asked for, never the challenge's. */
-function scopeOf(access: Access): string {
-  return `repository:${access.repository}:${access.actions}`;
+function scopeOf({ repository, actions }: Access): string {
+  return repository === undefined ? 'registry:catalog:*' : `repository:${repository}:${actions}`;
 }
 
 function accessKey(access: Access): string {
-  return JSON.stringify([access.registry, access.repository, access.actions]);
+  return JSON.stringify([access.registry, access.repository ?? null, access.actions]);
 }
 
 function tokenKey(access: Access, realm: string, service: string): string {
@@ -196,7 +197,7 @@ function parseGrant(answer: TransportAnswer, access: Access, askedAt: number): G
   if (answer.status !== 200) {
     throw new OciError(
       'UNAUTHORIZED',
-      `${service} gives no token for ${access.repository} (status ${answer.status})`,
+      `${service} gives no token for ${access.repository ?? 'the list of repositories'} (status ${answer.status})`,
     );
   }
   let body: unknown;

@@ -24,6 +24,11 @@ export const defaultLimits: RegistryLimits = {
   maxBackOffMs: 10_000,
 };
 
+/** Names asked for in one page of a list, and bytes of such a page. */
+export const listPageNames: number = 1000;
+export const maxListBytes: number = 4 * 1024 * 1024;
+/** Pages of one list. */
+export const maxListPages: number = 10_000;
 /** Children of one index. */
 export const maxIndexChildren: number = 1000;
 /** Body of an error answer: read this far and cut. */

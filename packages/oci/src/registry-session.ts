@@ -38,10 +38,16 @@ export interface RepositoryLocation {
   readonly repository: Repository;
 }
 
-/** One request below a repository. */
+/** Where a request goes: a repository, or the registry as a whole. */
+export interface RegistryPlace {
+  readonly registry: RegistryHost;
+  readonly repository?: Repository;
+}
+
+/** One request below a repository, or below the registry. */
 export interface RegistryCall {
   readonly method: TransportRequest['method'];
-  /** Below `/v2/<name>/`. */
+  /** Below `/v2/<name>/`, or below `/v2/`. */
   readonly path?: string;
   /** In the place of `path`: a URL that the registry named. */
   readonly url?: URL;
@@ -71,7 +77,7 @@ export class RegistrySession {
 
   /** One request, and once more with credentials if the registry asks for them. */
   async send(
-    location: RepositoryLocation,
+    location: RegistryPlace,
     actions: Access['actions'],
     call: RegistryCall,
     signal: AbortSignal,
@@ -83,7 +89,8 @@ export class RegistrySession {
       repository: location.repository,
       actions,
     };
-    const url = call.url ?? new URL(`/v2/${location.repository}/${call.path}`, endpoint);
+    const below = location.repository === undefined ? '/v2' : `/v2/${location.repository}`;
+    const url = call.url ?? new URL(`${below}/${call.path}`, endpoint);
     // An upload that the registry places elsewhere goes there without credentials.
     const own = url.origin === endpoint.origin;
     const request: TransportRequest = {

@@ -2,21 +2,28 @@
  * A client for OCI registries (OCI distribution 1.1): resolves references to digests and moves manifests and small blobs. It
  * believes nothing that it can compute: digests and sizes come from the bytes that arrived.
  */
-import { parseDigest, sha256Of } from '@mandate/metadata';
-import type { Digest } from '@mandate/metadata';
+import { parseDigest, parseRepository, sha256Of } from '@mandate/metadata';
+import type { Digest, Repository } from '@mandate/metadata';
 import type { Access } from './auth.ts';
 import { withDeadline } from './deadline.ts';
 import { OciError } from './error.ts';
-import { defaultLimits } from './limits.ts';
+import { defaultLimits, maxListBytes, maxListPages } from './limits.ts';
 import type { RegistryLimits } from './limits.ts';
+import { firstPage, pageOf } from './listing.ts';
 import { checkManifest } from './manifest.ts';
 import { isManifestMediaType, manifestMediaTypes, parseContentType } from './media-type.ts';
 import type { ManifestMediaType } from './media-type.ts';
-import { formatReference, manifestKey } from './reference.ts';
-import type { ImageReference } from './reference.ts';
+import { formatReference, manifestKey, parseTag } from './reference.ts';
+import type { ImageReference, Tag } from './reference.ts';
 import { failureOf } from './registry-answer.ts';
 import { RegistrySession } from './registry-session.ts';
-import type { RegistryCall, RegistryClientOptions, RepositoryLocation } from './registry-session.ts';
+import type { RegistryHost } from './registry-host.ts';
+import type {
+  RegistryCall,
+  RegistryClientOptions,
+  RegistryPlace,
+  RepositoryLocation,
+} from './registry-session.ts';
 import { header } from './transport.ts';
 import type { TransportAnswer } from './transport.ts';
 
@@ -104,6 +111,47 @@ export class RegistryClient {
       throw new OciError('DIGEST_MISMATCH', `${what}: the registry answers with ${digest}`);
     }
     return { digest, size, mediaType };
+  }
+
+  /**
+   * Every repository that the registry lists, page by page (`_catalog`, as docker's registry has it; many hosted ones do not).
+   *
+   * @throws {OciError} `MALFORMED` for a name that is none, `TOO_LARGE`, and the codes of {@link resolve}
+   */
+  async *repositories(registry: RegistryHost, options: CallOptions = {}): AsyncGenerator<Repository> {
+    for await (const name of this.#list({ registry }, '_catalog', 'repositories', options))
+      yield nameFrom(registry, name, parseRepository);
+  }
+
+  /**
+   * Every tag of a repository, page by page (OCI distribution 1.1, "Listing Tags").
+   *
+   * @throws {OciError} as {@link repositories}
+   */
+  async *tags(location: RepositoryLocation, options: CallOptions = {}): AsyncGenerator<Tag> {
+    for await (const name of this.#list(location, 'tags/list', 'tags', options))
+      yield nameFrom(location.registry, name, parseTag);
+  }
+
+  async *#list(
+    place: RegistryPlace,
+    path: string,
+    member: 'repositories' | 'tags',
+    options: CallOptions,
+  ): AsyncGenerator<string> {
+    const { registry, repository } = place;
+    const what = `the list of ${repository === undefined ? registry : `${registry}/${repository}`}`;
+    let next: string | undefined = firstPage(path);
+    for (let pages = 0; next !== undefined; pages += 1) {
+      if (pages >= maxListPages) throw new OciError('TOO_LARGE', `${what} has more than ${pages} pages`);
+      const call: RegistryCall = { method: 'GET', path: next, maxBytes: maxListBytes };
+      const answer = await this.#call(place, 'pull', options, call);
+      if (answer.status !== 200) throw failureOf(answer, what);
+      const page = pageOf(answer, path, member, what);
+      yield* page.names;
+      if (page.next === next) throw new OciError('MALFORMED', `${what} leads from a page to the same page`);
+      next = page.next;
+    }
   }
 
   /**
@@ -213,7 +261,7 @@ export class RegistryClient {
   }
 
   #call(
-    location: RepositoryLocation,
+    location: RegistryPlace,
     actions: Access['actions'],
     options: CallOptions,
     call: RegistryCall,
@@ -231,6 +279,14 @@ function manifestRequest(method: 'GET' | 'HEAD', reference: ImageReference, maxB
     maxBytes,
     headers: { accept: manifestMediaTypes.join(', ') },
   };
+}
+
+function nameFrom<T>(registry: RegistryHost, text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new OciError('MALFORMED', `${registry} lists a name that is none`, { cause });
+  }
 }
 
 /** The digest in `Docker-Content-Digest`; one of another algorithm says nothing that we can compare. */

@@ -2,6 +2,7 @@ import { targetPath, type JsonObject, type NewTarget } from '@mandate/metadata';
 import type { Command } from 'commander';
 import {
   contentOfFile,
+  defaultMediaType,
   contentOfImage,
   formatArtifact,
   parseArtifact,
@@ -19,10 +20,8 @@ import {
 } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
-import type { Place } from '../signer/base.ts';
-import { changeContent } from '../signer/content.ts';
+import { changeEntries } from '../signer/listing.ts';
 import { outcomeOf, publicationJson, signChange } from '../signer/session.ts';
-import { holderOfPath } from '../signer/walk.ts';
 
 interface Options extends SigningOptions, RegistryOptions {
   readonly tenant?: string;
@@ -31,8 +30,6 @@ interface Options extends SigningOptions, RegistryOptions {
   readonly mediaType?: string;
   readonly annotation?: readonly string[];
 }
-
-const defaultMediaType = 'application/octet-stream';
 
 export function register(program: Command, action: ActionWrapper): void {
   const command = program
@@ -83,15 +80,7 @@ async function sign(context: Context, what: readonly string[], options: Options)
     options,
     async write(draft) {
       const entries = signings.flatMap((signing) => [...signing.entries]);
-      const byHolder = new Map<string, { holder: Place; changes: Map<string, NewTarget> }>();
-      for (const [path, entry] of entries) {
-        const holder = await holderOfPath(draft, path);
-        const group = byHolder.get(holder.role) ?? { holder, changes: new Map<string, NewTarget>() };
-        byHolder.set(holder.role, group);
-        group.changes.set(path, entry);
-      }
-      for (const { holder, changes } of byHolder.values()) await changeContent(draft, holder, changes);
-      return { roles: [...byHolder.keys()] };
+      return { roles: await changeEntries(draft, entries) };
     },
   });
   const { tenant } = first.trusted;

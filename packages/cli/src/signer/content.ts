@@ -26,6 +26,8 @@ import { entriesOf } from './walk.ts';
 const maxFileBytes = 65_536;
 /** Bins aim at half of that, so that they have room to grow. */
 const aimedFileBytes = 32_768;
+/** Bins that will hold more than this on average are too few: some hold far more. */
+const fullFileBytes = 49_152;
 /** 16, 256 and 4,096 bins. */
 const binBitLengths = [4, 8, 12] as const;
 
@@ -107,13 +109,40 @@ async function changeBins(draft: Draft, holder: Place, bins: Bins, changes: Chan
   }
 }
 
+/** The next number of bins that holds so much; undefined where there is no larger one. */
+function moreBits(haveBits: number, totalBytes: number): number | undefined {
+  const larger = binBitLengths.filter((bits) => bits > haveBits);
+  return larger.find((bits) => totalBytes / 2 ** bits <= aimedFileBytes) ?? larger.at(-1);
+}
+
+/** The bit length of the bins that a role with `haveBits` (0: none) will have once it lists so many bytes. */
+export function bitsFor(totalBytes: number, haveBits: number): number {
+  const isRoomy = haveBits === 0 ? totalBytes <= maxFileBytes : totalBytes / 2 ** haveBits <= fullFileBytes;
+  return isRoomy ? haveBits : (moreBits(haveBits, totalBytes) ?? haveBits);
+}
+
+/**
+ * Splits a role now as it will have to be split for what is to come, so that not every entry is written again each time
+ * that it grows.
+ *
+ * @param totalBytes of all entries that it will list
+ */
+export async function makeRoom(draft: Draft, holder: Place, totalBytes: number): Promise<void> {
+  const { delegations } = await draft.role(holder);
+  if (delegations?.bins === undefined && (delegations?.roles.length ?? 0) > 0) {
+    await makeRoom(draft, await leafBelow(draft, holder), totalBytes);
+    return;
+  }
+  const haveBits = delegations?.bins?.bitLength ?? 0;
+  if (bitsFor(totalBytes, haveBits) > haveBits) await split(draft, holder, haveBits, totalBytes);
+}
+
 /** Splits a role into bins, or into more of them; all are published together with the role. */
-async function split(draft: Draft, holder: Place, haveBits = 0): Promise<void> {
+async function split(draft: Draft, holder: Place, haveBits = 0, toCome = 0): Promise<void> {
   const entries = await entriesOf(draft, holder, () => true);
   const contents = new Map([...entries].map(([path, { target }]) => [path, newTargetOf(path, target)]));
   const total = [...contents].reduce((sum, entry) => sum + JSON.stringify(entry).length, 0);
-  const larger = binBitLengths.filter((bits) => bits > haveBits);
-  const bits = larger.find((bits) => total / 2 ** bits <= aimedFileBytes) ?? larger.at(-1);
+  const bits = moreBits(haveBits, Math.max(total, toCome));
   if (bits === undefined) return;
   const old = await draft.role(holder);
   const keys =

@@ -21,9 +21,10 @@ import { below, top, type Place } from './base.ts';
 import { changeContent, newTargetOf } from './content.ts';
 import { delegate, inScope, overlaps } from './delegate.ts';
 import { keysOf, type Draft } from './draft.ts';
+import { changeEntries } from './listing.ts';
 import { placeOf } from './place.ts';
 import type { TenantSource } from './verified-base.ts';
-import { entriesOf, holderOfPath } from './walk.ts';
+import { entriesOf } from './walk.ts';
 
 /** A delegation to be repeated in the child. */
 interface MovedRole {
@@ -129,16 +130,11 @@ export async function carry(
   if (orgKeys !== undefined && (await draft.role(top)).delegations?.named('org') === undefined)
     await delegate(draft, top, everything, orgKeys);
   const live = await entriesOf(draft, top, (path) => !path.startsWith('~'));
-  const byHolder = new Map<string, { holder: Place; changes: Map<string, NewTarget> }>();
-  for (const [path, target] of moving.entries) {
+  const lacking = [...moving.entries].filter(([path, target]) => {
     const known = live.get(path);
-    if (known !== undefined && sameTarget(newTargetOf(path, known.target), target)) continue;
-    const holder = await holderOfPath(draft, path);
-    const group = byHolder.get(holder.role) ?? { holder, changes: new Map<string, NewTarget>() };
-    group.changes.set(path, target);
-    byHolder.set(holder.role, group);
-  }
-  for (const { holder, changes } of byHolder.values()) await changeContent(draft, holder, changes);
+    return known === undefined || !sameTarget(newTargetOf(path, known.target), target);
+  });
+  await changeEntries(draft, lacking);
   return [...live.keys()].filter((path) => !moving.entries.has(path));
 }
 

@@ -113,6 +113,11 @@ async function managedRoles(
   return roles;
 }
 
+/** Whether the keys at hand, with managed ones of the service, can sign for a role without other people. */
+export async function needsNobody(keySet: KeySet, keyring: Keyring): Promise<boolean> {
+  return (await keyring.has(keySet)) || keyring.has(withManaged(keySet));
+}
+
 /** What is left to sign here once the service signed. */
 function withManaged({ keys, threshold }: KeySet): KeySet {
   const own = [...keys].filter(([, key]) => !isManaged(key));

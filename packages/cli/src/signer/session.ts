@@ -43,6 +43,8 @@ export interface Change<Result> {
   readonly supersedes?: number;
   /** Files for the service to store, as far as what is written lists them. */
   readonly documents?: readonly PublicationTarget[];
+  /** Whether somebody approved this before, as a part of something larger: then it is not asked again. */
+  readonly isApproved?: (difference: Difference) => boolean;
   /** What it is built on; undefined: `verifiedBase`. */
   readonly base?: (tenant: TenantSource, now: number) => Promise<Base>;
 }
@@ -84,7 +86,8 @@ export async function signChange<Result>(
   }
 }
 
-async function signWith<Result>(
+/** As `signChange`, for several changes with keys that are opened once. */
+export async function signWith<Result>(
   context: Context,
   change: Change<Result>,
   service: Service,
@@ -113,6 +116,7 @@ async function signWith<Result>(
       ...(change.supersedes === undefined ? {} : { supersedes: change.supersedes }),
     },
     approve: async (difference, result, how) => {
+      if (change.isApproved?.(difference) === true) return;
       const remarks = [...(change.remarks?.(result, difference) ?? []), ...managedRemarks(how)];
       const head = `To be signed for tenant ${trusted.tenant}:`;
       rivals = how === 'proposal' ? await rivalsFor(service, change, difference) : [];

@@ -1,0 +1,235 @@
+/**
+ * Publishes an import batch by batch. Each batch is written anew on a verified tenant, and changes only what still is as
+ * it was when a person approved it: what was done before, by whomever, is not done again, and newer signatures stay.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClientError, type TrustedTenant } from '@mandate/client';
+import { hexOf, MetadataError } from '@mandate/metadata';
+import type { Context } from '../context.ts';
+import { parseDuration } from '../duration.ts';
+import { CliError } from '../error.ts';
+import type { Keyring } from '../keyring.ts';
+import type { SigningOptions } from '../option.ts';
+import type { Service } from '../service.ts';
+import { makeRoom } from '../signer/content.ts';
+import type { Difference } from '../signer/difference.ts';
+import type { Draft } from '../signer/draft.ts';
+import { changeEntries, entriesAt } from '../signer/listing.ts';
+import { needsNobody } from '../signer/publish.ts';
+import { signWith, type SignedChange } from '../signer/session.ts';
+import { batchesOf, type Batch } from './batch.ts';
+import { isSaid, type Change, type Holder } from './plan.ts';
+import type { RegistryImages } from './registry-images.ts';
+import type { WantedTarget } from './wanted.ts';
+
+export interface ImportRun {
+  readonly trusted: TrustedTenant;
+  readonly options: SigningOptions;
+  readonly service: Service;
+  readonly keyring: Keyring;
+  /** Where manifests are fetched before they are signed; undefined: the list is believed. */
+  readonly images: RegistryImages | undefined;
+}
+
+/** How far it came. */
+export interface Imported {
+  added: number;
+  updated: number;
+  /** Entries that others wrote since they were approved. */
+  skipped: number;
+  /** Entries that wait for other people's signatures. */
+  waiting: number;
+  readonly publications: string[];
+  readonly proposals: number[];
+}
+
+const firstPauseMs = 500;
+const longestPauseMs = 5_000;
+
+/** Splits changes by whether the keys here do, and asks before anything is signed whether others may be asked. */
+async function byKeys(
+  changes: readonly Change[],
+  { keyring, options: { propose } }: Pick<ImportRun, 'keyring' | 'options'>,
+): Promise<{ readonly own: readonly Change[]; readonly shared: readonly Change[] }> {
+  const shared = new Set<Holder>();
+  for (const holder of new Set(changes.map((change) => change.holder))) {
+    const { keySet, lister } = holder;
+    if (propose !== true && (await needsNobody(keySet, keyring))) continue;
+    const maySome = propose === true || (propose === undefined && (await keyring.hasSome(keySet)));
+    if (!maySome) throw await keyring.missing(keySet, lister);
+    shared.add(holder);
+  }
+  return {
+    own: changes.filter(({ holder }) => !shared.has(holder)),
+    shared: changes.filter(({ holder }) => shared.has(holder)),
+  };
+}
+
+/** What an import will do, in its order. */
+export interface Schedule {
+  readonly own: readonly Batch[];
+  /** With signatures of other people. */
+  readonly shared: readonly Batch[];
+}
+
+/** @throws CliError NO_KEY where a role is signed by keys that are not here, and nobody may be asked */
+export async function scheduleOf(
+  changes: readonly Change[],
+  run: Pick<ImportRun, 'keyring' | 'options'>,
+): Promise<Schedule> {
+  const { own, shared } = await byKeys(changes, run);
+  return { own: batchesOf(own), shared: batchesOf(shared) };
+}
+
+interface Written {
+  added: number;
+  updated: number;
+}
+
+/** Writes what is as it was when it was approved. */
+async function write(draft: Draft, { rooms, changes }: Batch): Promise<Written> {
+  for (const { place, totalBytes } of rooms) await makeRoom(draft, place, totalBytes);
+  const now = await entriesAt(
+    draft,
+    changes.map(({ path }) => path),
+  );
+  const open = changes.filter(({ path, target, before }) => {
+    const entry = now.get(path);
+    const digest = entry?.hashes.sha256;
+    return !isSaid(entry, target) && digest === (before === undefined ? undefined : hexOf(before));
+  });
+  await changeEntries(
+    draft,
+    open.map(({ path, target }) => [path, target] as const),
+  );
+  const updated = open.filter(({ before }) => before !== undefined).length;
+  return { added: open.length - updated, updated };
+}
+
+/** Whether a difference is nothing but this batch, as it was approved with all the others. */
+export function isOfBatch({ rooms, changes }: Batch): (difference: Difference) => boolean {
+  const byPath = new Map<string, Change>(changes.map((change) => [change.path, change]));
+  const keysOf = new Map(
+    rooms.flatMap(({ place, lister, keySet }) => [place.role, lister].map((role) => [role, keySet] as const)),
+  );
+  return ({ artifacts, delegations, members }) =>
+    members.length === 0 &&
+    artifacts.every(({ path, before, after, change }) => {
+      const own = byPath.get(path);
+      if (own === undefined || !(change === 'added' || change === 'changed')) return false;
+      const was = own.before === undefined ? undefined : hexOf(own.before);
+      return isSaid(after, own.target) && before?.hashes.sha256 === was;
+    }) &&
+    delegations.every(({ delegator, keySet }) => {
+      const expected = keysOf.get(delegator);
+      const sameKeys = [...keySet.keys.keys()].every((keyId) => expected?.keys.has(keyId) === true);
+      return expected !== undefined && sameKeys && keySet.threshold === expected.threshold;
+    });
+}
+
+function isAway(error: unknown): boolean {
+  if (error instanceof CliError) return error.code === 'UNREACHABLE' || error.code === 'OUTCOME_UNKNOWN';
+  return (error instanceof MetadataError || error instanceof ClientError) && error.code === 'UNREACHABLE';
+}
+
+/** Goes on trying while the service is away, for as long as `--retry-for` says. What was done counts once. */
+export async function whileAway<T>(
+  { terminal, now }: Pick<Context, 'terminal' | 'now'>,
+  retryForMs: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  const deadline = now() + retryForMs;
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isAway(error) || now() >= deadline) throw error;
+    }
+    if (pauseMs === firstPauseMs) terminal.note('the service does not answer; trying again');
+    await sleep(pauseMs);
+  }
+}
+
+/** Undefined where nothing of the batch was left to do. */
+async function signBatch(
+  context: Context,
+  run: ImportRun,
+  batch: Batch,
+): Promise<SignedChange<Written> | undefined> {
+  const { trusted, options, service, keyring } = run;
+  const retryForMs = parseDuration(options.retryFor ?? '1m');
+  const change = {
+    trusted,
+    options,
+    write: (draft: Draft) => write(draft, batch),
+    isApproved: isOfBatch(batch),
+  };
+  try {
+    return await whileAway(context, retryForMs, () => signWith(context, change, service, keyring));
+  } catch (error) {
+    if (error instanceof CliError && error.code === 'NO_CHANGE') return undefined;
+    throw error;
+  }
+}
+
+/** @param tell how many more entries are dealt with */
+export async function runImport(
+  context: Context,
+  run: ImportRun,
+  { own, shared }: Schedule,
+  tell: (entries: number) => void,
+): Promise<Imported> {
+  const done: Imported = {
+    added: 0,
+    updated: 0,
+    skipped: 0,
+    waiting: 0,
+    publications: [],
+    proposals: [],
+  };
+  for (const batch of own) {
+    await take(context, run, batch, done);
+    tell(batch.changes.length);
+  }
+  // Proposals of the same files overtake each other: each waits until the one before it is live.
+  const held = shared.length === 0 ? new Set<string>() : await openRoles(run);
+  for (const batch of shared) {
+    const changes = batch.changes.filter(({ file, holder }) => !held.has(file) && !held.has(holder.lister));
+    const rooms = batch.rooms.filter(({ lister }) => !held.has(lister));
+    done.waiting += batch.changes.length - changes.length;
+    if (changes.length + rooms.length > 0) {
+      const files = await take(context, run, { rooms, changes }, done);
+      for (const role of files) held.add(role);
+    }
+    tell(batch.changes.length);
+  }
+  return done;
+}
+
+async function openRoles({ service, trusted }: ImportRun): Promise<Set<string>> {
+  const open = await service.openProposals(trusted.tenant);
+  return new Set(open.flatMap(({ files }) => files.map(({ role }) => role)));
+}
+
+/** @returns the roles of a proposal that waits */
+async function take(
+  context: Context,
+  run: ImportRun,
+  batch: Batch,
+  done: Imported,
+): Promise<readonly string[]> {
+  const bad = (await run.images?.prove(batch.changes)) ?? new Set<WantedTarget>();
+  const changes = batch.changes.filter(({ target }) => !bad.has(target));
+  const signed = await signBatch(context, run, { rooms: batch.rooms, changes });
+  const { added, updated } = signed?.result ?? { added: 0, updated: 0 };
+  done.skipped += changes.length - added - updated;
+  if (signed?.proposal !== undefined) done.proposals.push(signed.proposal.number);
+  if (signed !== undefined && signed.publication === undefined) {
+    done.waiting += added + updated;
+    return signed.difference.files.map(({ role }) => role);
+  }
+  done.added += added;
+  done.updated += updated;
+  if (signed?.publication !== undefined) done.publications.push(signed.publication.id);
+  return [];
+}
