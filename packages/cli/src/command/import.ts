@@ -8,6 +8,7 @@ import { registryClient } from '../artifact.ts';
 import type { Context } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { usage } from '../error.ts';
+import { defaultBatchBytes, maxBatchBytes } from '../import/batch.ts';
 import { imagesOfList, imagesOfRegistry, registryFolder } from '../import/gather.ts';
 import { planImport } from '../import/plan.ts';
 import { advanceText } from '../import/rate.ts';
@@ -26,9 +27,13 @@ import { serviceFor, withKeyring } from '../signer/session.ts';
 import { verifiedBase, type VerifiedBase } from '../signer/verified-base.ts';
 import { openTenant, trustedTenant } from '../trust.ts';
 
+/** One file that is full. */
+const minBatchBytes = 65_536;
+
 interface Options extends SigningOptions, RegistryOptions {
   readonly from?: string;
   readonly registry?: string;
+  readonly publicationBytes?: string;
   readonly dryRun?: boolean;
 }
 
@@ -41,6 +46,10 @@ export function register(program: Command, action: ActionWrapper): void {
     .option(
       '--registry <host/path>',
       'where the images are: all repositories below it, or with --from those of the list',
+    )
+    .option(
+      '--publication-bytes <bytes>',
+      `how much to send in one publication, where a proxy takes less (default: ${defaultBatchBytes})`,
     )
     .option('--dry-run', 'say what would be signed, and sign nothing');
   addRegistryOptions(addSigningOptions(command))
@@ -56,6 +65,7 @@ async function importAll(context: Context, name: string, options: Options): Prom
   if (from === undefined && registry === undefined)
     throw usage('nothing says what to import', 'name a list with --from, or a registry with --registry');
   const trusted = await trustedTenant(context, name);
+  const maxBytes = parseBytes(options.publicationBytes);
   const retryForMs = parseDuration(options.retryFor ?? '1m');
   const client =
     registry === undefined ? undefined : await registryClient(context, options.insecureRegistry ?? []);
@@ -80,15 +90,23 @@ async function importAll(context: Context, name: string, options: Options): Prom
       ...(images?.leftOut ?? []),
     ];
     const work = { tenant: trusted.tenant, wanted, plan };
-    if (options.dryRun === true) return dryRun(work, leftOut());
+    if (options.dryRun === true) return dryRun(work, leftOut(), maxBytes);
     if (plan.changes.length === 0) return nothingToDo(work, leftOut());
     const service = await serviceFor(context, trusted, options.service);
     return await withKeyring(context, options.key, async (keyring) =>
-      sign(context, work, leftOut, { trusted, options, service, keyring, images }),
+      sign(context, work, leftOut, { trusted, options, service, keyring, images, maxBytes }),
     );
   } finally {
     await client?.close();
   }
+}
+
+/** @throws CliError USAGE */
+function parseBytes(text: string | undefined): number {
+  if (text === undefined) return defaultBatchBytes;
+  const bytes = Number(text);
+  if (Number.isSafeInteger(bytes) && bytes >= minBatchBytes && bytes <= maxBatchBytes) return bytes;
+  throw usage(`--publication-bytes is ${minBatchBytes} to ${maxBatchBytes}`);
 }
 
 /** Work that counts and does not know how far it has to go. */

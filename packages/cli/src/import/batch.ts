@@ -12,8 +12,10 @@ export interface Batch {
   readonly changes: readonly Change[];
 }
 
-/** Bytes of one publication; a body holds them as JSON strings, and with other versions of the files maybe more. */
-const batchBytes = apiLimits.publicationBytes / 4;
+/** Bytes of one publication unless told otherwise: soon answered, and far from what the service takes at most. */
+export const defaultBatchBytes: number = apiLimits.publicationBytes / 4;
+/** A body holds files as JSON strings, which takes more; and what is live may have grown since it was looked at. */
+export const maxBatchBytes: number = apiLimits.publicationBytes / 2;
 const batchFiles = apiLimits.publicationFiles / 2;
 /** What a file takes beside its entries: fields and signatures. */
 const emptyFileBytes = 1_000;
@@ -41,14 +43,14 @@ function sum(weights: readonly Weight[]): Weight {
 }
 
 /** Takes as many as fit at a time, in their order; one that is too large goes alone. */
-function pack<T>(items: Iterable<T>, weigh: (item: T) => Weight): T[][] {
+function pack<T>(items: Iterable<T>, weigh: (item: T) => Weight, maxBytes: number): T[][] {
   const packs: T[][] = [];
   let room: Weight = { bytes: 0, files: 0 };
   for (const item of items) {
     const { bytes, files } = weigh(item);
     if (packs.length === 0 || bytes > room.bytes || files > room.files) {
       packs.push([]);
-      room = { bytes: batchBytes, files: batchFiles };
+      room = { bytes: maxBytes, files: batchFiles };
     }
     packs.at(-1)?.push(item);
     room = { bytes: room.bytes - bytes, files: room.files - files };
@@ -69,18 +71,19 @@ function byFile(changes: readonly Change[]): FileChanges[] {
   return [...files].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, own]) => own);
 }
 
-export function batchesOf(changes: readonly Change[]): Batch[] {
+/** @param maxBytes of one publication; more only where one role that is split takes more */
+export function batchesOf(changes: readonly Change[], maxBytes: number): Batch[] {
   if (changes.length === 0) return [];
   const rooms = [...new Set(changes.map(({ holder }) => holder))].filter(({ needsRoom }) => needsRoom);
   const touched = byFile(changes).filter(([{ holder }]) => !holder.needsRoom);
   const all = sum([...rooms.map(roomWeight), ...touched.map(([{ holder }]) => fileWeight(holder))]);
-  if (all.bytes <= batchBytes && all.files <= batchFiles) return [{ rooms, changes }];
+  if (all.bytes <= maxBytes && all.files <= batchFiles) return [{ rooms, changes }];
   const digests = byFile(changes.filter(({ isTag }) => !isTag));
   const tags = byFile(changes.filter(({ isTag }) => isTag));
   return [
-    ...pack(rooms, roomWeight).map((some) => ({ rooms: some, changes: [] })),
+    ...pack(rooms, roomWeight, maxBytes).map((some) => ({ rooms: some, changes: [] })),
     ...[digests, tags].flatMap((files) =>
-      pack(files, ([{ holder }]) => fileWeight(holder)).map((some) => ({ rooms: [], changes: some.flat() })),
+      pack(files, ([{ holder }]) => fileWeight(holder), maxBytes).map((some) => ({ rooms: [], changes: some.flat() })),
     ),
   ];
 }

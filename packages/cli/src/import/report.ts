@@ -86,9 +86,9 @@ function summary(work: Work, leftOut: readonly LeftOut[]): object {
   return { tenant, repositories, images, ...counts(plan), leftOut };
 }
 
-export function dryRun(work: Work, leftOut: readonly LeftOut[]): Outcome {
+export function dryRun(work: Work, leftOut: readonly LeftOut[], maxBytes: number): Outcome {
   const { changes } = work.plan;
-  const batches = batchesOf(changes).length;
+  const batches = batchesOf(changes, maxBytes).length;
   return {
     text: `Would be signed for tenant ${work.tenant}:\n${planText(work, leftOut, batches, undefined)}`,
     json: {

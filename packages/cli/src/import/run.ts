@@ -29,6 +29,8 @@ export interface ImportRun {
   readonly keyring: Keyring;
   /** Where manifests are fetched before they are signed; undefined: the list is believed. */
   readonly images: RegistryImages | undefined;
+  /** Bytes of one publication. */
+  readonly maxBytes: number;
 }
 
 /** How far it came. */
@@ -75,10 +77,10 @@ export interface Schedule {
 /** @throws CliError NO_KEY where a role is signed by keys that are not here, and nobody may be asked */
 export async function scheduleOf(
   changes: readonly Change[],
-  run: Pick<ImportRun, 'keyring' | 'options'>,
+  run: Pick<ImportRun, 'keyring' | 'options' | 'maxBytes'>,
 ): Promise<Schedule> {
   const { own, shared } = await byKeys(changes, run);
-  return { own: batchesOf(own), shared: batchesOf(shared) };
+  return { own: batchesOf(own, run.maxBytes), shared: batchesOf(shared, run.maxBytes) };
 }
 
 interface Written {
