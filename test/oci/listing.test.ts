@@ -8,7 +8,9 @@ import { rejectsCode } from './expect-code.ts';
 import { HostileServer } from './hostile-server.ts';
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  return Array.fromAsync(items);
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
 }
 
 describe('lists of a registry', () => {
