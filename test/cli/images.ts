@@ -1,7 +1,7 @@
 /** Lists of images for `mandate import`, as a person writes them. */
 import { createHash } from 'node:crypto';
 
-export const imageType = 'application/vnd.oci.image.manifest.v1+json';
+const imageType = 'application/vnd.oci.image.manifest.v1+json';
 
 export interface SampleImage {
   readonly repository: string;

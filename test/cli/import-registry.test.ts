@@ -66,7 +66,13 @@ describe('cli: import from a registry', () => {
       await alice.fails('BAD_LINES', 'import', 'listed', '--from', list, '--registry', host);
       const incomplete = alice.file('l2', `app:v1@${digest}\napp:v2@${absent}\n`);
       const { code, stdout } = await alice.try([
-        ...['import', 'listed', '--from', incomplete, '--registry', host, '--json'],
+        'import',
+        'listed',
+        '--from',
+        incomplete,
+        '--registry',
+        host,
+        '--json',
       ]);
       const { added, leftOut } = JSON.parse(stdout) as ImportSummary;
       assert.deepEqual([code, added, leftOut], [1, 2, [{ name: 'app:v2', code: 'NOT_FOUND' }]]);

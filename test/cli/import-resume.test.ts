@@ -88,7 +88,7 @@ for (const backend of backends) {
     async function verifySamples({ person, tenant }: Importer): Promise<void> {
       const { genesis } = await person.json<{ genesis: string }>('tenant', 'show', tenant);
       const stranger = await reader(world, { tenant, genesis });
-      for (const { repository, tag, digest } of all.filter((_, i) => i % 90 === 7) as SampleImage[])
+      for (const { repository, tag, digest } of all.filter((_, i) => i % 90 === 7))
         for (const name of [`${repository}:${tag}`, `${repository}@${digest}`])
           assert.equal((await stranger.verdict('--tenant', tenant, '--name', name, digest)).code, 'VERIFIED');
     }

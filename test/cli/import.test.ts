@@ -34,7 +34,7 @@ describe('cli: import from a list', () => {
     }
 
     const again = await alice.try(['import', 'acme', '--from', list]);
-    assert.deepEqual([again.code, /^nothing to do/.test(again.stdout)], [0, true]);
+    assert.deepEqual([again.code, again.stdout.startsWith('nothing to do')], [0, true]);
     assert.deepEqual((await alice.json<ImportSummary>('import', 'acme', '--from', list)).publications, []);
 
     const moved = first.map((image) => (image === sample ? { ...image, digest: digestOf('moved') } : image));
@@ -172,11 +172,9 @@ describe('cli: import from a list', () => {
   it('leaves names to the tenant below that owns them', async () => {
     const alice = await world().tenant('parent');
     await alice.do('tenant', 'create', 'parent/team0', '--key', 'release', '--yes');
-    const { code, stdout } = await alice.try([
-      ...['import', 'parent', '--from', alice.file('l', listOf(images(2, 1))), '--json'],
-    ]);
-    const { added, leftOut } = JSON.parse(stdout) as ImportSummary;
-    assert.deepEqual([code, added, leftOut], [1, 2, [{ name: 'team0/app-0', code: 'CHILD_TENANT' }]]);
+    const list = alice.file('l', listOf(images(2, 1)));
+    const { added, leftOut } = await alice.json<ImportSummary>('import', 'parent', '--from', list);
+    assert.deepEqual([added, leftOut], [2, [{ name: 'team0/app-0', code: 'CHILD_TENANT' }]]);
   });
 
   it('writes into the roles that hold the names, bins and leaves among them', async () => {

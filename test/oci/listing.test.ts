@@ -52,9 +52,8 @@ describe('lists of a registry', () => {
   function serve(pages: ReadonlyMap<string, { body: unknown; link?: string }>): void {
     hostile.behave((request, response) => {
       const page = pages.get(request.path);
-      if (page === undefined) return void response.writeHead(404).end();
-      response.writeHead(200, page.link === undefined ? {} : { link: page.link });
-      response.end(JSON.stringify(page.body));
+      const headers = page?.link === undefined ? {} : { link: page.link };
+      response.writeHead(page === undefined ? 404 : 200, headers).end(JSON.stringify(page?.body));
     });
   }
 

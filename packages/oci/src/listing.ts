@@ -4,6 +4,7 @@
  */
 import { OciError } from './error.ts';
 import { listPageNames } from './limits.ts';
+import type { RegistryHost } from './registry-host.ts';
 import { header } from './transport.ts';
 import type { TransportAnswer } from './transport.ts';
 
@@ -50,4 +51,13 @@ function nextIn(link: string, base: URL, path: string, what: string): string | u
   const query = URL.parse(found, base.href)?.search ?? '';
   if (query === '') throw new OciError('MALFORMED', `${what} names a next page that is none`);
   return `${path}${query}`;
+}
+
+/** A name of a list, parsed. @throws {OciError} `MALFORMED` */
+export function nameFrom<T>(registry: RegistryHost, text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new OciError('MALFORMED', `${registry} lists a name that is none`, { cause });
+  }
 }

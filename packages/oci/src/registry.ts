@@ -9,7 +9,7 @@ import { withDeadline } from './deadline.ts';
 import { OciError } from './error.ts';
 import { defaultLimits, maxListBytes, maxListPages } from './limits.ts';
 import type { RegistryLimits } from './limits.ts';
-import { firstPage, pageOf } from './listing.ts';
+import { firstPage, nameFrom, pageOf } from './listing.ts';
 import { checkManifest } from './manifest.ts';
 import { isManifestMediaType, manifestMediaTypes, parseContentType } from './media-type.ts';
 import type { ManifestMediaType } from './media-type.ts';
@@ -279,14 +279,6 @@ function manifestRequest(method: 'GET' | 'HEAD', reference: ImageReference, maxB
     maxBytes,
     headers: { accept: manifestMediaTypes.join(', ') },
   };
-}
-
-function nameFrom<T>(registry: RegistryHost, text: string, parse: (text: string) => T): T {
-  try {
-    return parse(text);
-  } catch (cause) {
-    throw new OciError('MALFORMED', `${registry} lists a name that is none`, { cause });
-  }
 }
 
 /** The digest in `Docker-Content-Digest`; one of another algorithm says nothing that we can compare. */

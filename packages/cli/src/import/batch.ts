@@ -83,7 +83,10 @@ export function batchesOf(changes: readonly Change[], maxBytes: number): Batch[]
   return [
     ...pack(rooms, roomWeight, maxBytes).map((some) => ({ rooms: some, changes: [] })),
     ...[digests, tags].flatMap((files) =>
-      pack(files, ([{ holder }]) => fileWeight(holder), maxBytes).map((some) => ({ rooms: [], changes: some.flat() })),
+      pack(files, ([{ holder }]) => fileWeight(holder), maxBytes).map((some) => ({
+        rooms: [],
+        changes: some.flat(),
+      })),
     ),
   ];
 }

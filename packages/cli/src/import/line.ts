@@ -14,7 +14,7 @@ import {
 } from '@mandate/metadata';
 
 /** Why a line is not taken. */
-export type LineFaultCode =
+type LineFaultCode =
   | 'SYNTAX' // not `name[:tag]@digest [size [media type]]`, nor a JSON object
   | 'MEMBER' // a JSON member that is unknown, missing or of another type
   | 'REPOSITORY' // not a repository name

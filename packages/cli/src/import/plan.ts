@@ -59,7 +59,7 @@ const filesAtOnce = 256;
 /** What an entry takes in a file beside its path and its `custom`. */
 const entryBytes = 130;
 
-export function bytesOf({ path, target }: Pick<WantedEntry, 'path' | 'target'>): number {
+function bytesOf({ path, target }: Pick<WantedEntry, 'path' | 'target'>): number {
   return path.length + target.custom.mediaType.length + entryBytes;
 }
 

@@ -109,7 +109,7 @@ async function write(draft: Draft, { rooms, changes }: Batch): Promise<Written> 
 }
 
 /** Whether a difference is nothing but this batch, as it was approved with all the others. */
-export function isOfBatch({ rooms, changes }: Batch): (difference: Difference) => boolean {
+function isOfBatch({ rooms, changes }: Batch): (difference: Difference) => boolean {
   const byPath = new Map<string, Change>(changes.map((change) => [change.path, change]));
   const keysOf = new Map(
     rooms.flatMap(({ place, lister, keySet }) => [place.role, lister].map((role) => [role, keySet] as const)),
