@@ -189,6 +189,7 @@ export async function runImport(
     publications: [],
     proposals: [],
   };
+  tell(0);
   for (const batch of own) {
     await take(context, run, batch, done);
     tell(batch.changes.length);
