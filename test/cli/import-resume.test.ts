@@ -145,6 +145,22 @@ for (const backend of backends) {
       await verifySamples(one);
     });
 
+    it('goes on where files cannot be read for a moment', async () => {
+      const one = await importer();
+      await one.person.do(...one.args);
+      const { genesis } = await one.person.json<{ genesis: string }>('tenant', 'show', one.tenant);
+      const other = await reader(world, { tenant: one.tenant, genesis }, proxy.url);
+      let refused = 0;
+      proxy.lie = (path) => {
+        if (!path.includes('bins~') || refused === 3) return Promise.resolve(undefined);
+        refused += 1;
+        return Promise.resolve({ status: 429, body: Buffer.alloc(0) });
+      };
+      const list = other.file('images.txt', listOf(all));
+      const { unchanged } = await other.json<ImportSummary>('import', one.tenant, '--from', list);
+      assert.deepEqual([refused, unchanged], [3, entries]);
+    });
+
     it('ends where the service stays away, and goes on the next time', async () => {
       const one = await importer();
       proxy.lie = (_path, request) => {

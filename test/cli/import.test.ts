@@ -143,8 +143,14 @@ describe('cli: import from a list', () => {
     const list = alice.file('l', listOf(images(60, 10)));
     const args = ['import', 'asked', '--from', list, '--publication-bytes', '100000'];
     assert.equal((await alice.try(args, false)).code, 1);
+    const told: string[] = [];
+    alice.onProgress = (howFar) => void told.push(howFar);
     const ran = await alice.try(args, true);
     assert.equal(ran.code, 0, ran.stderr);
+    const bars = told.filter((line) => line.startsWith('['));
+    assert.match(bars[0] ?? '', /^\[-+\] 0 %, 0 of 1200 entries$/);
+    assert.match(bars[3] ?? '', /%, [1-9]\d* of 1200 entries, .* repositories\/s, .* left$/);
+    assert.match(bars.at(-1) ?? '', /^\[#+\] 100 %, 1200 of 1200 entries/);
     assert.equal(ran.stderr.match(/To be signed/g)?.length, 1);
   });
 

@@ -10,7 +10,7 @@ import { parseDuration } from '../duration.ts';
 import { usage } from '../error.ts';
 import { defaultBatchBytes, maxBatchBytes } from '../import/batch.ts';
 import { imagesOfList, imagesOfRegistry, registryFolder } from '../import/gather.ts';
-import { planImport } from '../import/plan.ts';
+import { planImport, type WithBase } from '../import/plan.ts';
 import { advanceText } from '../import/rate.ts';
 import { RegistryImages, type LeftOut } from '../import/registry-images.ts';
 import { dryRun, finished, holdersOf, nothingToDo, planText, type Work } from '../import/report.ts';
@@ -24,7 +24,7 @@ import {
 import type { Outcome } from '../outcome.ts';
 import type { ActionWrapper } from '../program.ts';
 import { serviceFor, withKeyring } from '../signer/session.ts';
-import { verifiedBase, type VerifiedBase } from '../signer/verified-base.ts';
+import { verifiedBase } from '../signer/verified-base.ts';
 import { openTenant, trustedTenant } from '../trust.ts';
 
 /** One file that is full. */
@@ -77,12 +77,12 @@ async function importAll(context: Context, name: string, options: Options): Prom
         : { wanted: await imagesOfList(from ?? '-', images, tell), leftOut: [] },
     );
     const { wanted } = gathered;
-    const openBase = (): Promise<VerifiedBase> =>
+    const withBase: WithBase = (compare) =>
       whileAway(context, retryForMs, async () =>
-        verifiedBase(await openTenant(context, trusted), context.now()),
+        compare(await verifiedBase(await openTenant(context, trusted), context.now())),
       );
     const plan = await counted(context, options, 'compared', 'entries', (tell) =>
-      planImport(wanted, openBase, tell),
+      planImport(wanted, withBase, tell),
     );
     const leftOut = (): readonly LeftOut[] => [
       ...gathered.leftOut,

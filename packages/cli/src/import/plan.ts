@@ -76,6 +76,8 @@ export function isSaid(entry: TargetFile | undefined, { length, digest, custom }
 /** Entries of one role, before they are compared. */
 interface Group {
   readonly place: Place;
+  /** As its delegator says. */
+  readonly keySet: KeySet;
   readonly listing: Listing;
   readonly entries: WantedEntry[];
 }
@@ -112,7 +114,8 @@ class Holders {
       const place = await holderOfPath(this.#draft, path);
       const known = this.groups.get(place.role);
       if (known !== undefined) return known;
-      const group = { place, listing: await listingOf(this.#draft, place), entries: [] };
+      const keySet = await this.#draft.keySetOf(place);
+      const group = { place, keySet, listing: await listingOf(this.#draft, place), entries: [] };
       this.groups.set(place.role, group);
       return group;
     } catch (error) {
@@ -171,10 +174,28 @@ function comparisons(group: Group): Comparison[] {
   }));
 }
 
+async function lackingOf(
+  base: VerifiedBase,
+  files: readonly Comparison[],
+): Promise<readonly (Lacking & { readonly group: Group })[]> {
+  const lacking: (Lacking & { readonly group: Group })[] = [];
+  await base.preload(files.map(({ place }) => place));
+  for (const { group, place, entries } of files) {
+    const { targets } = await base.role(place);
+    for (const entry of entries) {
+      const now = targets.get(entry.path);
+      if (isSaid(now, entry.target)) continue;
+      const sha256 = now?.hashes.sha256;
+      lacking.push({ group, entry, before: sha256 === undefined ? undefined : digestFromHex(sha256) });
+    }
+  }
+  return lacking;
+}
+
 /** Compares file by file, on a base that is made anew now and then so that not all of them are kept. */
 async function compare(
   groups: Iterable<Group>,
-  openBase: () => Promise<VerifiedBase>,
+  withBase: WithBase,
   tell: (compared: number) => void,
 ): Promise<ReadonlyMap<Group, readonly Lacking[]>> {
   const lacking = new Map([...groups].map((group): [Group, Lacking[]] => [group, []]));
@@ -184,20 +205,10 @@ async function compare(
     return [];
   });
   for (let at = 0; at < live.length; at += filesAtOnce) {
-    const base = await openBase();
     const some = live.slice(at, at + filesAtOnce);
-    await base.preload(some.map(({ place }) => place));
-    for (const { group, place, entries } of some) {
-      const { targets } = await base.role(place);
-      for (const entry of entries) {
-        const now = targets.get(entry.path);
-        if (isSaid(now, entry.target)) continue;
-        const sha256 = now?.hashes.sha256;
-        const before = sha256 === undefined ? undefined : digestFromHex(sha256);
-        lacking.get(group)?.push({ entry, before });
-      }
-      tell(entries.length);
-    }
+    for (const { group, ...one } of await withBase((base) => lackingOf(base, some)))
+      lacking.get(group)?.push(one);
+    tell(some.reduce((sum, { entries }) => sum + entries.length, 0));
   }
   return lacking;
 }
@@ -208,26 +219,35 @@ function fileAfter({ lister, bitLength }: Holder, path: string): string {
   return binName({ bitLength, namePrefix: binPrefixOf(lister) }, binNumber(bitLength, path));
 }
 
-/**
- * @param openBase verifies the tenant
- * @param tell how many more entries were compared
- * @throws CliError NO_ROLE where no role may vouch for any of it; what `openBase` throws
- */
-export async function planImport(
+/** Does work on the tenant as it is verified now, anew where it could not be reached. */
+export type WithBase = <T>(work: (base: VerifiedBase) => Promise<T>) => Promise<T>;
+
+async function groupsOf(
   wanted: Wanted,
-  openBase: () => Promise<VerifiedBase>,
-  tell: (compared: number) => void,
-): Promise<Plan> {
-  const base = await openBase();
+  base: VerifiedBase,
+): Promise<{ base: VerifiedBase; holders: Holders }> {
   const draft = new Draft(base, 0);
   const holders = new Holders(draft, await childrenOf(draft));
   for (const entry of wanted.entries()) await holders.add(entry);
   holders.requireSome();
+  return { base, holders };
+}
+
+/**
+ * @param tell how many more entries were compared
+ * @throws CliError NO_ROLE where no role may vouch for any of it; what `withBase` throws
+ */
+export async function planImport(
+  wanted: Wanted,
+  withBase: WithBase,
+  tell: (compared: number) => void,
+): Promise<Plan> {
+  const { base, holders } = await withBase((current) => groupsOf(wanted, current));
   const changes: Change[] = [];
   let unchanged = 0;
-  for (const [group, lacking] of await compare(holders.groups.values(), openBase, tell)) {
+  for (const [group, lacking] of await compare(holders.groups.values(), withBase, tell)) {
     unchanged += group.entries.length - lacking.length;
-    const holder = holderOf(group, base, await draft.keySetOf(group.place), lacking);
+    const holder = holderOf(group, base, lacking);
     for (const { entry, before } of lacking)
       changes.push({ ...entry, before, holder, file: fileAfter(holder, entry.path) });
   }
@@ -235,9 +255,8 @@ export async function planImport(
 }
 
 function holderOf(
-  { place, listing }: Group,
+  { place, keySet, listing }: Group,
   base: VerifiedBase,
-  keySet: KeySet,
   lacking: readonly Lacking[],
 ): Holder {
   const bins = listing.file?.delegations?.bins;
