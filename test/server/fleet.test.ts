@@ -39,6 +39,8 @@ describe(`three processes, one killed ${kills} times, PostgreSQL`, function () {
   const loads: FleetLoad[] = [];
 
   before(async function () {
+    // Not where somebody tries this without PostgreSQL, but has it installed.
+    needs(this, 'postgres');
     needs(this, 'postgres-server');
     folder = mkdtempSync(join(tmpdir(), 'mandate-fleet-'));
     postgres = await startPostgres();
