@@ -12,15 +12,12 @@ import {
   type KeySet,
   type TargetFile,
 } from '@mandate/metadata';
-import { CliError } from '../error.ts';
-import { allAnchors } from '../signer/anchor.ts';
-import { top, type Place } from '../signer/base.ts';
+import type { Place } from '../signer/base.ts';
 import { bitsFor } from '../signer/content.ts';
-import { Draft } from '../signer/draft.ts';
-import { fileOf, listingOf, type Listing } from '../signer/listing.ts';
+import { fileOf, type Listing } from '../signer/listing.ts';
 import type { VerifiedBase } from '../signer/verified-base.ts';
-import { holderOfPath } from '../signer/walk.ts';
 import type { LeftOut } from './registry-images.ts';
+import { holdersOf, type Group } from './holders.ts';
 import type { Wanted, WantedEntry, WantedTarget } from './wanted.ts';
 
 /** An entry that the tenant lacks, or has with another content. */
@@ -71,69 +68,6 @@ export function isSaid(entry: TargetFile | undefined, { length, digest, custom }
     entry.hashes.sha256 === hexOf(digest) &&
     entry.custom?.['mediaType'] === custom.mediaType
   );
-}
-
-/** Entries of one role, before they are compared. */
-interface Group {
-  readonly place: Place;
-  /** As its delegator says. */
-  readonly keySet: KeySet;
-  readonly listing: Listing;
-  readonly entries: WantedEntry[];
-}
-
-/** Asked once for each repository: every path of one is decided on by the same role. */
-class Holders {
-  readonly groups = new Map<string, Group>();
-  readonly leftOut: LeftOut[] = [];
-  readonly #draft: Draft;
-  readonly #children: ReadonlySet<string>;
-  readonly #byRepository = new Map<string, Group | string>();
-  #refusal: unknown;
-
-  constructor(draft: Draft, children: ReadonlySet<string>) {
-    this.#draft = draft;
-    this.#children = children;
-  }
-
-  async add(entry: WantedEntry): Promise<void> {
-    const { repository } = entry;
-    let group = this.#byRepository.get(repository);
-    if (group === undefined) {
-      group = await this.#groupOf(entry);
-      this.#byRepository.set(repository, group);
-      if (typeof group === 'string') this.leftOut.push({ name: repository, code: group });
-    }
-    if (typeof group !== 'string') group.entries.push(entry);
-  }
-
-  /** @returns why no role of this tenant can vouch for it, where none can */
-  async #groupOf({ path }: WantedEntry): Promise<Group | string> {
-    if (this.#children.has(path.split('/')[0] ?? '')) return 'CHILD_TENANT';
-    try {
-      const place = await holderOfPath(this.#draft, path);
-      const known = this.groups.get(place.role);
-      if (known !== undefined) return known;
-      const keySet = await this.#draft.keySetOf(place);
-      const group = { place, keySet, listing: await listingOf(this.#draft, place), entries: [] };
-      this.groups.set(place.role, group);
-      return group;
-    } catch (error) {
-      if (!(error instanceof CliError) || error.code !== 'NO_ROLE') throw error;
-      this.#refusal ??= error;
-      return error.code;
-    }
-  }
-
-  /** @throws CliError NO_ROLE where nothing at all can be imported for want of a role */
-  requireSome(): void {
-    if (this.groups.size === 0 && this.#refusal !== undefined) throw this.#refusal;
-  }
-}
-
-async function childrenOf(draft: Draft): Promise<ReadonlySet<string>> {
-  const { delegations } = await draft.role(top);
-  return delegations?.named('tenants') === undefined ? new Set() : new Set((await allAnchors(draft)).keys());
 }
 
 /** Bytes of what the role lists now, as the snapshot says. */
@@ -222,17 +156,6 @@ function fileAfter({ lister, bitLength }: Holder, path: string): string {
 /** Does work on the tenant as it is verified now, anew where it could not be reached. */
 export type WithBase = <T>(work: (base: VerifiedBase) => Promise<T>) => Promise<T>;
 
-async function groupsOf(
-  wanted: Wanted,
-  base: VerifiedBase,
-): Promise<{ base: VerifiedBase; holders: Holders }> {
-  const draft = new Draft(base, 0);
-  const holders = new Holders(draft, await childrenOf(draft));
-  for (const entry of wanted.entries()) await holders.add(entry);
-  holders.requireSome();
-  return { base, holders };
-}
-
 /**
  * @param tell how many more entries were compared
  * @throws CliError NO_ROLE where no role may vouch for any of it; what `withBase` throws
@@ -242,7 +165,10 @@ export async function planImport(
   withBase: WithBase,
   tell: (compared: number) => void,
 ): Promise<Plan> {
-  const { base, holders } = await withBase((current) => groupsOf(wanted, current));
+  const { base, holders } = await withBase(async (current) => ({
+    base: current,
+    holders: await holdersOf(wanted, current),
+  }));
   const changes: Change[] = [];
   let unchanged = 0;
   for (const [group, lacking] of await compare(holders.groups.values(), withBase, tell)) {
