@@ -123,9 +123,10 @@ export function finished(
 ): Outcome {
   const { tenant, plan } = work;
   const { added, updated, skipped, waiting, proposals } = imported;
+  const unchanged = plan.unchanged + imported.unchanged;
   const perSecond = (repositories * 1000) / elapsedMs;
   const lines = [
-    `tenant ${tenant}: ${added} entries added, ${updated} changed, ${plan.unchanged} as they were; ${repositories} repositories in ${spanText(elapsedMs)}, ${rateText(perSecond)} repositories/s`,
+    `tenant ${tenant}: ${added} entries added, ${updated} changed, ${unchanged} as they were; ${repositories} repositories in ${spanText(elapsedMs)}, ${rateText(perSecond)} repositories/s`,
     ...(waiting === 0
       ? []
       : [`${waiting} entries wait for signatures, proposals ${proposals.join(', ') || 'of before'}`]),
@@ -138,6 +139,7 @@ export function finished(
     json: {
       ...summary(work, leftOut),
       ...imported,
+      unchanged,
       seconds: elapsedMs / 1000,
       repositoriesPerSecond: perSecond,
     },

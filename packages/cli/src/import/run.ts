@@ -37,7 +37,9 @@ export interface ImportRun {
 export interface Imported {
   added: number;
   updated: number;
-  /** Entries that others wrote since they were approved. */
+  /** Entries that somebody else, or a run before this one, made as wanted since they were compared. */
+  unchanged: number;
+  /** Entries that somebody signed otherwise since they were approved: they are left as they are. */
   skipped: number;
   /** Entries that wait for other people's signatures. */
   waiting: number;
@@ -83,10 +85,9 @@ export async function scheduleOf(
   return { own: batchesOf(own, run.maxBytes), shared: batchesOf(shared, run.maxBytes) };
 }
 
-interface Written {
-  added: number;
-  updated: number;
-}
+type Written = Pick<Imported, 'added' | 'updated' | 'unchanged' | 'skipped'>;
+
+const nothing: Written = { added: 0, updated: 0, unchanged: 0, skipped: 0 };
 
 /** Writes what is as it was when it was approved. */
 async function write(draft: Draft, { rooms, changes }: Batch): Promise<Written> {
@@ -95,17 +96,21 @@ async function write(draft: Draft, { rooms, changes }: Batch): Promise<Written> 
     draft,
     changes.map(({ path }) => path),
   );
-  const open = changes.filter(({ path, target, before }) => {
-    const entry = now.get(path);
-    const digest = entry?.hashes.sha256;
-    return !isSaid(entry, target) && digest === (before === undefined ? undefined : hexOf(before));
-  });
+  const lacking = changes.filter(({ path, target }) => !isSaid(now.get(path), target));
+  const open = lacking.filter(
+    ({ path, before }) => now.get(path)?.hashes.sha256 === (before === undefined ? undefined : hexOf(before)),
+  );
   await changeEntries(
     draft,
     open.map(({ path, target }) => [path, target] as const),
   );
   const updated = open.filter(({ before }) => before !== undefined).length;
-  return { added: open.length - updated, updated };
+  return {
+    added: open.length - updated,
+    updated,
+    unchanged: changes.length - lacking.length,
+    skipped: lacking.length - open.length,
+  };
 }
 
 /** Whether a difference is nothing but this batch, as it was approved with all the others. */
@@ -152,24 +157,30 @@ export async function whileAway<T>(
   }
 }
 
-/** Undefined where nothing of the batch was left to do. */
-async function signBatch(
-  context: Context,
-  run: ImportRun,
-  batch: Batch,
-): Promise<SignedChange<Written> | undefined> {
+/** What became of a batch. */
+interface Taken {
+  readonly written: Written;
+  /** Undefined where nothing was left to do. */
+  readonly signed: SignedChange<unknown> | undefined;
+}
+
+async function signBatch(context: Context, run: ImportRun, batch: Batch): Promise<Taken> {
   const { trusted, options, service, keyring } = run;
   const retryForMs = parseDuration(options.retryFor ?? '1m');
+  let written = nothing;
   const change = {
     trusted,
     options,
-    write: (draft: Draft) => write(draft, batch),
+    write: async (draft: Draft): Promise<void> => {
+      written = await write(draft, batch);
+    },
     isApproved: isOfBatch(batch),
   };
   try {
-    return await whileAway(context, retryForMs, () => signWith(context, change, service, keyring));
+    const signed = await whileAway(context, retryForMs, () => signWith(context, change, service, keyring));
+    return { written, signed };
   } catch (error) {
-    if (error instanceof CliError && error.code === 'NO_CHANGE') return undefined;
+    if (error instanceof CliError && error.code === 'NO_CHANGE') return { written, signed: undefined };
     throw error;
   }
 }
@@ -184,6 +195,7 @@ export async function runImport(
   const done: Imported = {
     added: 0,
     updated: 0,
+    unchanged: 0,
     skipped: 0,
     waiting: 0,
     publications: [],
@@ -223,9 +235,10 @@ async function take(
 ): Promise<readonly string[]> {
   const bad = (await run.images?.prove(batch.changes)) ?? new Set<WantedTarget>();
   const changes = batch.changes.filter(({ target }) => !bad.has(target));
-  const signed = await signBatch(context, run, { rooms: batch.rooms, changes });
-  const { added, updated } = signed?.result ?? { added: 0, updated: 0 };
-  done.skipped += changes.length - added - updated;
+  const { written, signed } = await signBatch(context, run, { rooms: batch.rooms, changes });
+  const { added, updated, unchanged, skipped } = written;
+  done.unchanged += unchanged;
+  done.skipped += skipped;
   if (signed?.proposal !== undefined) done.proposals.push(signed.proposal.number);
   if (signed !== undefined && signed.publication === undefined) {
     done.waiting += added + updated;
