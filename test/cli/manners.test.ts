@@ -4,6 +4,7 @@ import { useWorld, type Person } from './world.ts';
 
 const commands = [
   ['serve'],
+  ['migrate'],
   ['login'],
   ['logout'],
   ['token', 'create'],

@@ -97,7 +97,7 @@ const embedded: Backend = {
   },
 };
 
-async function asAdministrator(text: string): Promise<void> {
+export async function asAdministrator(text: string): Promise<void> {
   const client = new DatabaseClient({ connectionString: process.env['MANDATE_TEST_DATABASE_URL'] });
   await client.connect();
   try {

@@ -18,6 +18,7 @@ export type ActionWrapper = (action: Action) => (...args: unknown[]) => Promise<
 
 const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   serve: () => import('./command/serve.ts'),
+  migrate: () => import('./command/migrate.ts'),
   login: () => import('./command/login.ts'),
   logout: () => import('./command/logout.ts'),
   token: () => import('./command/token.ts'),

@@ -1,8 +1,8 @@
 /** Audit records of who was let in: in the deployment's own log, and in that of each tenant what concerns it. */
 import type { GrantLevel, TenantGrant, Visibility } from '@mandate/api';
-import { recordEvents, serviceLogId } from './audit.ts';
+import { recordEvents } from './audit.ts';
 import type { Principal } from './principal.ts';
-import type { Queryable } from './sql/connection.ts';
+import { deploymentId, type Session, type TenantQueryable } from './sql/connection.ts';
 
 export interface RecordedToken {
   readonly id: string;
@@ -19,7 +19,7 @@ export interface RecordedToken {
 
 /** A tenant's record names no other tenant. */
 export async function recordToken(
-  client: Queryable,
+  session: Session,
   action: 'token-create' | 'token-delete',
   who: Principal,
   { grants, expiresMs, ...token }: RecordedToken,
@@ -33,37 +33,35 @@ export async function recordToken(
   };
   const below = (inherit: boolean): { inherit?: true } => (inherit ? { inherit } : {});
   const all = grants.map(({ tenant, level, inherit }) => ({ tenant, level, ...below(inherit) }));
-  await recordEvents(client, serviceLogId, [{ action, who, token: told, grants: all }], now);
+  await recordEvents(session.of(deploymentId), [{ action, who, token: told, grants: all }], now);
   for (const { tenantId, level, inherit } of [...grants].sort((a, b) => a.tenantId - b.tenantId))
-    await recordEvents(client, tenantId, [{ action, who, token: told, level, ...below(inherit) }], now);
+    await recordEvents(session.of(tenantId), [{ action, who, token: told, level, ...below(inherit) }], now);
 }
 
 /** A grant as it stands from then on, or as it was taken back. */
 export async function recordGrant(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   action: 'grant' | 'grant-delete',
   who: Principal,
   { id, level, inherit, token, oidc }: TenantGrant,
   now: number,
 ): Promise<void> {
   const holder = oidc === undefined ? { token } : { oidc };
-  await recordEvents(client, tenantId, [{ action, who, grant: { id, level, inherit, ...holder } }], now);
+  await recordEvents(client, [{ action, who, grant: { id, level, inherit, ...holder } }], now);
 }
 
 export async function recordVisibility(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   who: Principal,
   visibility: Visibility,
   now: number,
 ): Promise<void> {
-  await recordEvents(client, tenantId, [{ action: 'visibility', who, visibility }], now);
+  await recordEvents(client, [{ action: 'visibility', who, visibility }], now);
 }
 
 /** The first record of a tenant. */
 export async function recordTenant(
-  client: Queryable,
+  session: Session,
   tenantId: number,
   who: Principal,
   tenant: {
@@ -74,7 +72,7 @@ export async function recordTenant(
   now: number,
 ): Promise<void> {
   const { path, visibility } = tenant;
-  await recordEvents(client, serviceLogId, [{ action: 'tenant-create', who, tenant: path }], now);
+  await recordEvents(session.of(deploymentId), [{ action: 'tenant-create', who, tenant: path }], now);
   const event = {
     action: 'tenant-create',
     who,
@@ -83,7 +81,7 @@ export async function recordTenant(
     onlineKeys: keysOf(tenant.keys),
     owner: who,
   };
-  await recordEvents(client, tenantId, [event], now);
+  await recordEvents(session.of(tenantId), [event], now);
 }
 
 /** Key ids by purpose. */
@@ -93,8 +91,7 @@ export function keysOf(keys: readonly { purpose: string; keyId: string }[]): Rec
 
 /** What a private tenant's anchor became, in the log of that tenant or, where it is hosted elsewhere, of the deployment. */
 export async function recordAnchor(
-  client: Queryable,
-  logId: number,
+  client: TenantQueryable,
   who: Principal,
   anchor: {
     /** The one that is anchored. */
@@ -107,5 +104,5 @@ export async function recordAnchor(
   },
   now: number,
 ): Promise<void> {
-  await recordEvents(client, logId, [{ action: 'anchor', who, anchor }], now);
+  await recordEvents(client, [{ action: 'anchor', who, anchor }], now);
 }

@@ -16,7 +16,7 @@ import { ancestorsOf, hasGrant, mayAdminister, type Caller } from './caller.ts';
 import { ServerError } from './error.ts';
 import { exactKeyOf, hasWildcard, ruleDigest } from './oidc-rule.ts';
 import { describe } from './principal.ts';
-import { transaction, type Database, type Queryable } from './sql/connection.ts';
+import { tenantTransaction, type Database, type TenantQueryable } from './sql/connection.ts';
 import {
   deleteGrant,
   grantsOf,
@@ -57,7 +57,7 @@ export function createAccessHandlers(context: AccessHandlerContext): ApiHandlers
     throw new ServerError('FORBIDDEN', `only an owner of tenant ${tenant.path} decides who may use it`);
   }
 
-  async function write(client: Queryable, grant: NewGrant, { token, oidc }: CreateGrantRequest) {
+  async function write(client: TenantQueryable, grant: NewGrant, { token, oidc }: CreateGrantRequest) {
     if (token !== undefined) {
       const written = await grantToToken(client, grant, token);
       if (written === undefined) throw new ServerError('NOT_FOUND', 'there is no token with this id');
@@ -84,8 +84,11 @@ export function createAccessHandlers(context: AccessHandlerContext): ApiHandlers
         throw new ServerError('FORBIDDEN', `only an owner of tenant ${tenant.path} decides who may see it`);
       const { visibility } = await readJson(message, setVisibilityRequestSchema, apiLimits.bodyBytes);
       const { slug } = tenant;
-      await setVisibility(database, { slug, ancestors: ancestorsOf(slug) }, visibility, (client) =>
-        recordVisibility(client, tenant.id, describe(caller), visibility, now()),
+      await setVisibility(
+        database,
+        { id: tenant.id, slug, ancestors: ancestorsOf(slug) },
+        visibility,
+        (client) => recordVisibility(client, describe(caller), visibility, now()),
       );
       context.onVisibility(slug);
       const row = await findTenant(database, slug);
@@ -102,15 +105,15 @@ export function createAccessHandlers(context: AccessHandlerContext): ApiHandlers
           'MALFORMED',
           'a grant for the registry tenant is not inherited: name each tenant',
         );
-      const before = await grantsOf(database, tenant.id);
+      const before = await grantsOf(database.of(tenant.id));
       if (before.length >= apiLimits.tenantGrants)
         throw new ServerError('LIMIT_EXCEEDED', `a tenant has at most ${apiLimits.tenantGrants} grants`);
-      const grant = { tenantId: tenant.id, level: request.level, inherit, createdBy: caller.tokenId };
-      const { row, fresh } = await transaction(database, async (client) => {
+      const grant = { level: request.level, inherit, createdBy: caller.tokenId };
+      const { row, fresh } = await tenantTransaction(database, tenant.id, async (client) => {
         const written = await write(client, grant, request);
-        const row = (await grantsOf(client, tenant.id)).find(({ id }) => id === written?.id);
+        const row = (await grantsOf(client)).find(({ id }) => id === written?.id);
         if (row === undefined) throw noGrant();
-        await recordGrant(client, tenant.id, 'grant', describe(caller), grantAnswer(row), now());
+        await recordGrant(client, 'grant', describe(caller), grantAnswer(row), now());
         return { row, fresh: written?.fresh === true };
       });
       authenticator.forget(request.token);
@@ -119,17 +122,17 @@ export function createAccessHandlers(context: AccessHandlerContext): ApiHandlers
 
     async listGrants({ caller, parameters }) {
       const tenant = await administered(caller, parameters['slug']);
-      return { status: 200, body: { grants: (await grantsOf(database, tenant.id)).map(grantAnswer) } };
+      return { status: 200, body: { grants: (await grantsOf(database.of(tenant.id))).map(grantAnswer) } };
     },
 
     async deleteGrant({ caller, parameters }) {
       const tenant = await administered(caller, parameters['slug']);
       const id = parameters['id'] ?? '';
       if (!idForm.test(id)) throw noGrant();
-      const row = await transaction(database, async (client) => {
-        const row = (await grantsOf(client, tenant.id)).find((one) => one.id === id);
-        if (row === undefined || !(await deleteGrant(client, tenant.id, id))) throw noGrant();
-        await recordGrant(client, tenant.id, 'grant-delete', describe(caller), grantAnswer(row), now());
+      const row = await tenantTransaction(database, tenant.id, async (client) => {
+        const row = (await grantsOf(client)).find((one) => one.id === id);
+        if (row === undefined || !(await deleteGrant(client, id))) throw noGrant();
+        await recordGrant(client, 'grant-delete', describe(caller), grantAnswer(row), now());
         return row;
       });
       authenticator.forget(row.tokenId ?? undefined);

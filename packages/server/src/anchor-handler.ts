@@ -21,12 +21,11 @@ import {
 } from '@mandate/metadata';
 import { recordAnchor } from './access-audit.ts';
 import type { ApiHandlers, FindReadable } from './api-handler.ts';
-import { serviceLogId } from './audit.ts';
 import { readJson } from './body.ts';
 import { hasGrant, type Caller } from './caller.ts';
 import { ServerError } from './error.ts';
 import { describe } from './principal.ts';
-import { transaction, type Database, type Queryable } from './sql/connection.ts';
+import { deploymentId, transaction, type Database, type Queryable } from './sql/connection.ts';
 import { insertDetachedAnchor, readDetachedAnchor, type DetachedAnchorRow } from './sql/detached-anchor.ts';
 import { readGate } from './sql/restore.ts';
 import { findTenant } from './sql/tenant.ts';
@@ -104,7 +103,7 @@ function requireNext(
  */
 async function logOf(client: Queryable, slug: string, { anchor, file }: CheckedAnchor): Promise<number> {
   const child = await findTenant(client, slug);
-  if (child === undefined) return serviceLogId;
+  if (child === undefined) return deploymentId;
   if (child.genesis === anchor.genesis) return child.id;
   const role = file.role ?? 'tenants';
   throw new ServerError('MALFORMED', 'the anchor says another genesis than the tenant has', { role });
@@ -143,21 +142,21 @@ export function createAnchorHandlers({
       const sha256 = sha256Of(bytes);
       const body = { version: checked.file.version, digest: sha256 };
       const child = childTenant(parent.path as TenantPath, segment);
-      const fresh = await transaction(database, async (client) => {
+      const fresh = await transaction(database, async (session) => {
         // Owners of the child come past the gate for writes, which tells those alone who may read the tenant above.
-        if ((await readGate(client, parent.slug)).tenant)
+        if ((await readGate(session, parent.slug)).tenant)
           throw new ServerError('READ_ONLY', 'the tenant above was restored from a backup and is read-only');
-        const stored = await readDetachedAnchor(client, parent.id, segment);
+        const stored = await readDetachedAnchor(session.of(parent.id), segment);
         if (stored?.bytes.equals(bytes) === true) return false;
         requireNext(segment, stored, checked);
-        const log = await logOf(client, tenantSlug(child), checked);
+        const log = await logOf(session, tenantSlug(child), checked);
         const row = { version: body.version, atMs: at, sha256: Buffer.from(hexOf(sha256), 'hex'), bytes };
-        if (!(await insertDetachedAnchor(client, parent.id, segment, row)))
+        if (!(await insertDetachedAnchor(session.of(parent.id), segment, row)))
           throw followsNot(segment, body.version);
         const { rootVersion, status } = checked.anchor;
         const signedBy = checked.file.envelope.signatures.map(({ keyId }) => keyId);
         const anchor = { tenant: child, ...body, rootVersion, status, signedBy };
-        await recordAnchor(client, log, describe(caller), anchor, at);
+        await recordAnchor(session.of(log), describe(caller), anchor, at);
         return true;
       });
       return { status: fresh ? 201 : 200, body };

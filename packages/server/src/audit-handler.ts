@@ -11,11 +11,10 @@ import {
   type RoleVersionList,
 } from '@mandate/api';
 import type { ApiHandlers, FindReadable } from './api-handler.ts';
-import { serviceLogId } from './audit.ts';
 import { ServerError } from './error.ts';
 import { numberOf, queryOf } from './query.ts';
 import { readAuditKeys, readChains, readCheckpoints, readRecords } from './sql/audit.ts';
-import type { Database } from './sql/connection.ts';
+import { deploymentId, type Database } from './sql/connection.ts';
 import { readVersions } from './sql/metadata-file.ts';
 import { hasGrant, type Caller } from './caller.ts';
 
@@ -29,7 +28,7 @@ export function createAuditHandlers(context: AuditHandlerContext): ApiHandlers<A
 
   /** The log of a tenant, or of the deployment for operators. */
   async function logOf(caller: Caller, slug: string | undefined): Promise<{ id: number; mayRead: boolean }> {
-    if (slug === serviceLog && caller.operator) return { id: serviceLogId, mayRead: true };
+    if (slug === serviceLog && caller.operator) return { id: deploymentId, mayRead: true };
     const { tenant } = await readable(caller, slug);
     return { id: tenant.id, mayRead: caller.operator || hasGrant(caller, tenant, 'owner') };
   }
@@ -39,7 +38,7 @@ export function createAuditHandlers(context: AuditHandlerContext): ApiHandlers<A
       const { tenant } = await readable(caller, parameters['slug']);
       const before = numberOf(queryOf('listVersions', message)('before'));
       const limit = apiLimits.versionPage;
-      const rows = await readVersions(database, tenant.id, parameters['role'] ?? '', before, limit + 1);
+      const rows = await readVersions(database.of(tenant.id), parameters['role'] ?? '', before, limit + 1);
       const last = rows[limit - 1];
       const body: RoleVersionList = {
         versions: rows.slice(0, limit).map((row) => ({
@@ -63,9 +62,9 @@ export function createAuditHandlers(context: AuditHandlerContext): ApiHandlers<A
       const query = queryOf('readAudit', message);
       const chain = auditChains.find((one) => one === query('chain')) ?? 'publications';
       // Where the chain stands first: what is read then has it, and perhaps more.
-      const { [chain]: last } = await readChains(database, id);
+      const { [chain]: last } = await readChains(database.of(id));
       const limit = { count: apiLimits.auditPage, bytes: apiLimits.auditPageBytes };
-      const rows = await readRecords(database, id, chain, numberOf(query('after')) ?? 0, limit);
+      const rows = await readRecords(database.of(id), chain, numberOf(query('after')) ?? 0, limit);
       const end = rows.at(-1);
       const body: AuditPage = {
         chain,
@@ -81,7 +80,7 @@ export function createAuditHandlers(context: AuditHandlerContext): ApiHandlers<A
       const query = queryOf('listCheckpoints', message);
       const wanted = numberOf(query('limit')) ?? apiLimits.checkpointPage;
       const limit = Math.max(1, Math.min(wanted, apiLimits.checkpointPage));
-      const rows = await readCheckpoints(database, id, numberOf(query('before')), limit + 1);
+      const rows = await readCheckpoints(database.of(id), numberOf(query('before')), limit + 1);
       const last = rows[limit - 1];
       const body: CheckpointList = {
         checkpoints: rows.slice(0, limit).map(({ envelope }) => JSON.parse(envelope) as CheckpointEnvelope),

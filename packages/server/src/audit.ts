@@ -5,11 +5,8 @@
 import { auditHash } from '@mandate/api';
 import { storedPrincipal, type Principal } from './principal.ts';
 import { appendRecords, lockChain, readWaiting } from './sql/audit.ts';
-import type { Queryable } from './sql/connection.ts';
+import { deploymentId, type TenantQueryable } from './sql/connection.ts';
 import type { NewAudit } from './sql/publication.ts';
-
-/** In place of a tenant's id: the deployment's own log. */
-export const serviceLogId = 0;
 
 /** A version of a role's file by its digest, `sha256:<hex>`. */
 interface FileVersion {
@@ -62,13 +59,12 @@ function chainTimed(
  * transaction does, for several tenants in the order of their ids: then no two wait for each other.
  */
 export async function recordEvents(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   events: readonly AuditEvent[],
   now: number,
 ): Promise<void> {
-  const last = await lockChain(client, tenantId);
-  const waiting = tenantId === serviceLogId ? [] : await readWaiting(client, tenantId);
+  const last = await lockChain(client);
+  const waiting = client.tenantId === deploymentId ? [] : await readWaiting(client);
   const before = waiting.map(({ atMs, action, number, actor, label, detail }) => ({
     atMs,
     event: {
@@ -82,7 +78,6 @@ export async function recordEvents(
   if (records.length === 0) return;
   await appendRecords(
     client,
-    tenantId,
     records,
     waiting.map(({ id }) => id),
   );

@@ -17,7 +17,7 @@ import {
 import { parseDigest } from '@mandate/metadata';
 import type { Signer } from '@mandate/signing';
 import type { AuditKey } from './audit-key.ts';
-import { recordEvents, serviceLogId } from './audit.ts';
+import { recordEvents } from './audit.ts';
 import { ServerError } from './error.ts';
 import { Periodic } from './periodic.ts';
 import {
@@ -28,7 +28,7 @@ import {
   unsignedTenants,
   type ChainsRow,
 } from './sql/audit.ts';
-import { transaction, type Database } from './sql/connection.ts';
+import { deploymentId, tenantTransaction, type Database } from './sql/connection.ts';
 
 export interface CheckpointerOptions {
   readonly database: Database;
@@ -80,13 +80,13 @@ export class Checkpointer {
 
   async #sign(tenantId: number, signer: Signer): Promise<void> {
     const { database, now } = this.#options;
-    await transaction(database, (client) => recordEvents(client, tenantId, [], now()));
-    const chains = await readChains(database, tenantId);
+    await tenantTransaction(database, tenantId, (client) => recordEvents(client, [], now()));
+    const chains = await readChains(database.of(tenantId));
     const before = this.#known.get(tenantId) ?? (await this.#lastSigned(tenantId, signer));
     for (const chain of ['publications', 'administration'] as const)
       await this.#follow(tenantId, chain, before?.[chain], chains[chain]);
     const payload = encodeCheckpoint({
-      tenant: tenantId === serviceLogId ? serviceLog : chains.slug,
+      tenant: tenantId === deploymentId ? serviceLog : chains.slug,
       ...(chains.genesis === null ? {} : { genesis: parseDigest(chains.genesis) }),
       time: new Date(now()).toISOString(),
       publications: hex(chains.publications),
@@ -96,13 +96,13 @@ export class Checkpointer {
     const envelope = JSON.stringify(checkpointEnvelope(payload, signer.keyId, signature));
     const { publications, administration } = chains;
     const row = { publications: publications.seq, administration: administration.seq, envelope };
-    await insertCheckpoint(database, tenantId, row, now());
+    await insertCheckpoint(database.of(tenantId), row, now());
     this.#known.set(tenantId, { publications, administration });
   }
 
   /** Positions of the newest stored checkpoint, where the key of today signed it; else everything is read again. */
   async #lastSigned(tenantId: number, signer: Signer): Promise<Pick<ChainsRow, AuditChain> | undefined> {
-    const [row] = await readCheckpoints(this.#options.database, tenantId, undefined, 1);
+    const [row] = await readCheckpoints(this.#options.database.of(tenantId), undefined, 1);
     const envelope = row && parseCheckpointText(row.envelope);
     const said = envelope && openCheckpoint(envelope, new Map([[signer.keyId, signer.publicKey]]));
     if (said === undefined) return undefined;
@@ -120,7 +120,7 @@ export class Checkpointer {
     const limit = { count: apiLimits.auditPage, bytes: apiLimits.auditPageBytes };
     let { seq, hash } = from ?? { seq: 0, hash: Buffer.alloc(32) };
     while (seq < to.seq) {
-      const rows = await readRecords(this.#options.database, tenantId, chain, seq, limit);
+      const rows = await readRecords(this.#options.database.of(tenantId), chain, seq, limit);
       if (rows.length === 0) break;
       for (const row of rows) {
         if (row.seq > to.seq) break;

@@ -243,6 +243,10 @@ function url(environment: Environment, name: string, protocols: readonly string[
   return text;
 }
 
+export function databaseUrlOf(environment: Environment): string | undefined {
+  return url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']);
+}
+
 function oneOf<T extends string>(environment: Environment, name: string, words: readonly T[]): T | undefined {
   const text = environment[name];
   if (text === undefined || text === '') return undefined;
@@ -278,7 +282,7 @@ export function configFrom(environment: Environment): ServerConfig {
     ...defaultConfig,
     port: integer(environment, 'PORT', 0, 65_535) ?? defaultConfig.port,
     host: environment['HOST'] || defaultConfig.host,
-    databaseUrl: url(environment, 'DATABASE_URL', ['postgres:', 'postgresql:']),
+    databaseUrl: databaseUrlOf(environment),
     dataFolder: environment['MANDATE_DATA'] || defaultConfig.dataFolder,
     sealingKeys: sealingKeys(environment, 'MANDATE_SEALING_KEY'),
     keyPlaces: parseKeyPlaces(environment['MANDATE_ONLINE_KEYS'] ?? '', 'MANDATE_ONLINE_KEYS'),

@@ -5,6 +5,7 @@ import type { ApiCode, CurrentVersions } from '@mandate/api';
 export type InternalCode =
   | 'CONFIGURATION' // a setting is missing or wrong
   | 'DATA_FOLDER_IN_USE' // another process has the data folder open
+  | 'DATABASE_RIGHTS' // the login of the database may not do what the service has to
   | 'EXAMPLE_KEY_IN_USE' // production mode, and a tenant uses a key that anyone has
   | 'SCHEMA_TOO_NEW' // the database is that of a later version, which this one cannot stand beside
   | 'LEASE_LOST' // another process became the leader of the tenant

@@ -5,7 +5,7 @@ import { encodeCursor, parseCursor } from './feed-cursor.ts';
 import { eventOf } from './feed-event.ts';
 import type { FeedSignal } from './feed-signal.ts';
 import type { Database } from './sql/connection.ts';
-import { feedEnd, readEvents } from './sql/feed.ts';
+import { feedEnd, feedEndOfAll, readEvents, readEventsOfAll, type FeedEnd } from './sql/feed.ts';
 
 /** A tenant's id; undefined: every tenant. */
 export type FeedScope = number | undefined;
@@ -40,9 +40,13 @@ export class FeedReader {
     return reading;
   }
 
+  #end(scope: FeedScope): Promise<FeedEnd> {
+    return scope === undefined ? feedEndOfAll(this.#database) : feedEnd(this.#database.of(scope));
+  }
+
   async #read(scope: FeedScope, after: string | undefined): Promise<FeedPage> {
     // First the end, then the events: what the end names is then in them, unless it is no longer kept.
-    const { epoch, last } = await feedEnd(this.#database, scope);
+    const { epoch, last } = await this.#end(scope);
     if (after === 'latest') return { events: [], next: encodeCursor({ epoch, number: last }) };
     const cursor = after === undefined ? undefined : parseCursor(after);
     if (after !== undefined && cursor === undefined) {
@@ -50,7 +54,11 @@ export class FeedReader {
     }
     if (cursor !== undefined && cursor.epoch !== epoch)
       throw gone('is of another database, or an older state of it');
-    const rows = await readEvents(this.#database, scope, cursor?.number ?? 0);
+    const from = cursor?.number ?? 0;
+    const rows =
+      scope === undefined
+        ? await readEventsOfAll(this.#database, from)
+        : await readEvents(this.#database.of(scope), from);
     const first = rows[0]?.number;
     if (cursor !== undefined) {
       if (cursor.number > last && first === undefined)
@@ -63,7 +71,7 @@ export class FeedReader {
   }
 
   async epoch(): Promise<string> {
-    return (await feedEnd(this.#database, undefined)).epoch;
+    return (await this.#end(undefined)).epoch;
   }
 
   /** As `page`, for who keeps a number. */
@@ -71,7 +79,7 @@ export class FeedReader {
     scope: FeedScope,
     number: number,
   ): Promise<{ events: readonly { number: number; event: FeedEvent }[] }> {
-    const { epoch } = await feedEnd(this.#database, scope);
+    const { epoch } = await this.#end(scope);
     const { events } = await this.page(scope, encodeCursor({ epoch, number }));
     return { events: events.map((event, i) => ({ number: number + i + 1, event })) };
   }

@@ -4,7 +4,7 @@ import type { Group } from './group.ts';
 import type { BuiltHead } from './head-builder.ts';
 import { onlineKeyIdsOf } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
-import { inOrder, transaction, type Database, type Queryable } from './sql/connection.ts';
+import { inOrder, tenantTransaction, type Database, type TenantQueryable } from './sql/connection.ts';
 import { noteOnlineKeys } from './sql/feed.ts';
 import { passFence, type Lease } from './sql/lease.ts';
 import { publishProposals } from './sql/proposal-end.ts';
@@ -47,13 +47,13 @@ export async function commitGroup(
     handoverMs,
   };
   // What is inserted without having passed the fence is rolled back.
-  return transaction(database, async (client) => {
+  return tenantTransaction(database, tenant.id, async (client) => {
     const [stillOurs] = await inOrder(database, [
       (): Promise<boolean | void> => passFence(client, fence),
       () => insertHead(client, built.next),
       () => insertRare(client, built.next),
-      async () => rotation && noteOnlineKeys(client, tenant.id, rotation),
-      () => endProposals(client, tenant.id, group, now),
+      async () => rotation && noteOnlineKeys(client, rotation),
+      () => endProposals(client, group, now),
     ]);
     return stillOurs === true;
   });
@@ -75,9 +75,9 @@ async function rotationOf(
 }
 
 /** What is live is published, and the other way round: both in one commit. */
-async function endProposals(client: Queryable, tenantId: number, group: Group, now: number): Promise<void> {
+async function endProposals(client: TenantQueryable, group: Group, now: number): Promise<void> {
   const numbers = group.members.flatMap(({ proposal }) => proposal ?? []);
   if (numbers.length === 0) return;
-  if ((await publishProposals(client, tenantId, numbers, now)) === numbers.length) return;
+  if ((await publishProposals(client, numbers, now)) === numbers.length) return;
   throw new ServerError('PROPOSAL_ENDED', 'a proposal of the group is not open any more');
 }

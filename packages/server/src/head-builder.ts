@@ -108,7 +108,6 @@ export async function buildHead(
     auditHash: Buffer.from(last?.hash ?? before?.auditHash ?? auditStart),
   };
   const next: NewHead = {
-    tenantId: tenant.id,
     genesis,
     head,
     snapshot: snapshot && {

@@ -68,7 +68,7 @@ export function createManagedKeyHandlers({
       const { role } = await readJson(message, createManagedKeyRequestSchema, apiLimits.bodyBytes);
       requireManageable(role);
       await tenant.catchUp();
-      const rows = await managedKeysOf(database, tenant.id);
+      const rows = await managedKeysOf(database.of(tenant.id));
       const newest = rows.find((row) => row.role === role);
       const use = { tenant: tenant.slug, purpose: 'managed', role } as const;
       if (newest !== undefined && !(await isNamed(tenant, newest))) {
@@ -81,7 +81,7 @@ export function createManagedKeyHandlers({
       const event = { action: 'managed-key', who: describe(caller), role, keyId: made.keyId };
       await keysTaken(
         insertServiceKeys(database, tenant.id, [{ purpose: 'managed', role, ...made }], (client) =>
-          recordEvents(client, tenant.id, [event], now()),
+          recordEvents(client, [event], now()),
         ),
       );
       return { status: 201, body: answerOf({ role, ...made }) };
@@ -89,7 +89,7 @@ export function createManagedKeyHandlers({
 
     async listManagedKeys({ caller, parameters }) {
       const { tenant } = await readable(caller, parameters['slug']);
-      const rows = await managedKeysOf(database, tenant.id);
+      const rows = await managedKeysOf(database.of(tenant.id));
       return { status: 200, body: { managedKeys: rows.map(answerOf) } };
     },
   };

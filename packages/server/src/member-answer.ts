@@ -51,7 +51,7 @@ export async function answerEnded(
   members: readonly Member[],
 ): Promise<void> {
   const numbers = members.flatMap(({ proposal }) => proposal ?? []);
-  const open = new Set(await openNumbers(database, tenant.id, numbers));
+  const open = new Set(await openNumbers(database.of(tenant.id), numbers));
   const ended = members.filter(({ proposal }) => proposal !== undefined && !open.has(proposal));
   for (const member of queue.takeIds(new Set(ended.map(({ id }) => id))))
     member.reject(new ServerError('CONFLICT', 'the proposal ended before it could go live'));

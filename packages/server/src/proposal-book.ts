@@ -19,7 +19,7 @@ import { collectedFor, isComplete } from './proposal-count.ts';
 import { planNow, type ProposalPlans } from './proposal-plan.ts';
 import type { ProposalPublisher } from './proposal-publisher.ts';
 import { parseFiles, verify } from './proposal-request.ts';
-import { transaction, type Database, type Queryable } from './sql/connection.ts';
+import { tenantTransaction, type Database, type TenantQueryable } from './sql/connection.ts';
 import { insertProposal, lockOpenProposals } from './sql/proposal-insert.ts';
 import { expireProposals } from './sql/proposal-sweep.ts';
 import { endProposal, linkSuccessor, openNumbers } from './sql/proposal-end.ts';
@@ -80,14 +80,14 @@ export class ProposalBook {
     const targets = parseTargetFiles(request.targets);
     const digest = Buffer.from(hexOf(proposalDigest(files)), 'hex');
     await tenant.catchUp();
-    await expireProposals(database, tenant.id, now);
+    await expireProposals(database.of(tenant.id), now);
     let plan: { planned: AcceptedPublication; serial: number };
     try {
       plan = await planNow(tenant, { files: files.map((file) => ({ ...file, version: 0 })), targets }, rules);
     } catch (error) {
       // The same proposal again, some time after it went live: its versions are the past by now.
       const number = hasCode(error, 'CONFLICT')
-        ? await findPublished(database, tenant.id, digest)
+        ? await findPublished(database.of(tenant.id), digest)
         : undefined;
       if (number === undefined) throw error;
       return { number, fresh: false };
@@ -103,20 +103,19 @@ export class ProposalBook {
       files: files.map((file) => ({ ...file, version: versions.get(file.role) ?? 0 })),
       targets,
     };
-    const made = await transaction(database, async (client) => {
-      const held = await lockOpenProposals(client, tenant.id, digest);
+    const made = await tenantTransaction(database, tenant.id, async (client) => {
+      const held = await lockOpenProposals(client, digest);
       // In the order of their numbers, as everybody who locks several.
       for (const number of [held.same ?? 0, request.supersedes ?? 0].sort((a, b) => a - b)) {
-        if (number > 0) await lockProposal(client, tenant.id, number);
+        if (number > 0) await lockProposal(client, number);
       }
-      const joined = held.same === null ? [] : await openNumbers(client, tenant.id, [held.same]);
+      const joined = held.same === null ? [] : await openNumbers(client, [held.same]);
       const number = joined[0] ?? held.next;
       if (joined.length === 0) {
-        const live = await findPublished(client, tenant.id, digest);
+        const live = await findPublished(client, digest);
         if (live !== undefined) return { number: live, fresh: false, complete: false };
         requireRoom(held.count, held.bytes + bytes);
         await insertProposal(client, number, {
-          tenantId: tenant.id,
           digest,
           message: request.message,
           createdBy: actor.tokenId,
@@ -131,10 +130,10 @@ export class ProposalBook {
         });
       }
       if (request.supersedes !== undefined && request.supersedes !== number) {
-        await supersede(client, tenant.id, request.supersedes, number, actor, now);
+        await supersede(client, request.supersedes, number, actor, now);
       }
-      const complete = await this.#add(client, tenant.id, number, planned, signatures, actor.tokenId, now);
-      await recordEvents(client, tenant.id, [], now);
+      const complete = await this.#add(client, number, planned, signatures, actor.tokenId, now);
+      await recordEvents(client, [], now);
       return { number, fresh: joined.length === 0, complete };
     });
     if (made.fresh) this.#context.plans.put(tenant, made.number, content, planned);
@@ -165,7 +164,7 @@ export class ProposalBook {
 
   /** Hex by role and key. */
   async #known({ tenant }: OpenTenant, number: number): Promise<Map<string, string>> {
-    const stored = await readSignatures(this.#context.database, tenant.id, number);
+    const stored = await readSignatures(this.#context.database.of(tenant.id), number);
     return new Map(stored.map(({ role, keyId, sig }) => [`${role} ${keyId}`, sig.toString('hex')]));
   }
 
@@ -178,22 +177,22 @@ export class ProposalBook {
   ): Promise<void> {
     const { database, publisher, rules } = this.#context;
     const { tenant } = open;
-    await expireProposals(database, tenant.id, rules.now());
+    await expireProposals(database.of(tenant.id), rules.now());
     await this.#requireOpen(tenant.id, number);
     const plan = await publisher.review(open, number);
     if (plan === undefined) throw tooLate(await this.#row(tenant.id, number));
     const signatures = verify(plan.planned, wanted, known);
     const now = rules.now();
-    const complete = await transaction(database, async (client) => {
-      const row = await lockProposal(client, tenant.id, number);
+    const complete = await tenantTransaction(database, tenant.id, async (client) => {
+      const row = await lockProposal(client, number);
       if (row?.state !== 'open') return undefined;
       if (row.completeMs === null && row.expiresMs <= now) return undefined;
-      const complete = await this.#add(client, tenant.id, number, plan.planned, signatures, tokenId, now);
-      await recordEvents(client, tenant.id, [], now);
+      const complete = await this.#add(client, number, plan.planned, signatures, tokenId, now);
+      await recordEvents(client, [], now);
       return complete;
     });
     if (complete === undefined) {
-      await expireProposals(database, tenant.id, rules.now());
+      await expireProposals(database.of(tenant.id), rules.now());
       throw tooLate(await this.#row(tenant.id, number));
     }
     if (complete) await this.#publish(open, number);
@@ -207,11 +206,11 @@ export class ProposalBook {
   async signManaged(open: OpenTenant, number: number, tokenId: string): Promise<void> {
     const { database, publisher, rules } = this.#context;
     const { tenant } = open;
-    await expireProposals(database, tenant.id, rules.now());
+    await expireProposals(database.of(tenant.id), rules.now());
     await this.#requireOpen(tenant.id, number);
     const plan = await publisher.review(open, number);
     if (plan === undefined) throw tooLate(await this.#row(tenant.id, number));
-    const collected = collectedFor(plan.planned, await readSignatures(database, tenant.id, number));
+    const collected = collectedFor(plan.planned, await readSignatures(database.of(tenant.id), number));
     const requirements = plan.planned.requirements.map((one) => ({
       ...one,
       file: { ...one.file, envelope: withCollected(one.file.envelope, collected.get(one.role)) },
@@ -230,23 +229,23 @@ export class ProposalBook {
     reason: string | undefined,
   ): Promise<void> {
     const { database, rules } = this.#context;
-    await expireProposals(database, tenant.id, rules.now());
-    const done = await transaction(database, async (client) => {
-      const row = await lockProposal(client, tenant.id, number);
+    await expireProposals(database.of(tenant.id), rules.now());
+    const done = await tenantTransaction(database, tenant.id, async (client) => {
+      const row = await lockProposal(client, number);
       if (row === undefined) return true;
       requireOwn(number, row.createdBy, actor);
       if (row.state === 'withdrawn') return true;
       if (row.state !== 'open' || row.completeMs !== null) return false;
       const ending = { state: 'withdrawn', actor: actor.tokenId, reason } as const;
-      await endProposal(client, tenant.id, number, ending, rules.now());
-      await recordEvents(client, tenant.id, [], rules.now());
+      await endProposal(client, number, ending, rules.now());
+      await recordEvents(client, [], rules.now());
       return true;
     });
     if (!done) throw tooLate(await this.#row(tenant.id, number));
   }
 
   async #row(tenantId: number, number: number): Promise<ProposalRow> {
-    const row = await readProposal(this.#context.database, tenantId, number);
+    const row = await readProposal(this.#context.database.of(tenantId), number);
     if (row === undefined) throw noProposal();
     return row;
   }
@@ -258,17 +257,16 @@ export class ProposalBook {
 
   /** Behind a lock of the proposal. Returns whether every threshold is met with them. */
   async #add(
-    client: Queryable,
-    tenantId: number,
+    client: TenantQueryable,
     number: number,
     planned: AcceptedPublication,
     signatures: readonly NewSignature[],
     tokenId: string,
     now: number,
   ): Promise<boolean> {
-    const signed = await insertSignatures(client, tenantId, number, signatures, tokenId, now);
+    const signed = await insertSignatures(client, number, signatures, tokenId, now);
     if (!isComplete(planned, signed)) return false;
-    await setComplete(client, tenantId, number, now);
+    await setComplete(client, number, now);
     return true;
   }
 
@@ -305,14 +303,13 @@ function requireOwn(number: number, createdBy: string, actor: Actor): void {
 
 /** Ends the old one where it is still open, and names its successor. */
 async function supersede(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   old: number,
   successor: number,
   actor: Actor,
   now: number,
 ): Promise<void> {
-  const row = await lockProposal(client, tenantId, old);
+  const row = await lockProposal(client, old);
   if (row === undefined) {
     throw new ServerError('CONFLICT', `there is no proposal ${old} to take the place of`);
   }
@@ -320,7 +317,7 @@ async function supersede(
   if (row.state === 'open' && row.completeMs === null) {
     requireOwn(old, row.createdBy, actor);
     const ending = { state: 'superseded', actor: actor.tokenId, supersededBy: successor } as const;
-    await endProposal(client, tenantId, old, ending, now);
+    await endProposal(client, old, ending, now);
   } else if (row.state === 'open' || row.state === 'published' || row.supersededBy !== null) {
     throw new ServerError(
       'CONFLICT',
@@ -329,6 +326,6 @@ async function supersede(
         : `proposal ${row.supersededBy} took the place of proposal ${old} already`,
     );
   } else {
-    await linkSuccessor(client, tenantId, old, successor);
+    await linkSuccessor(client, old, successor);
   }
 }

@@ -86,7 +86,7 @@ export function createProposalHandlers(context: ProposalHandlerContext): ApiHand
       const filter = filterOf(message);
       await view.refresh(open);
       const limit = apiLimits.proposalPage;
-      const rows = await readProposals(database, open.tenant.id, { ...filter, limit: limit + 1 });
+      const rows = await readProposals(database.of(open.tenant.id), { ...filter, limit: limit + 1 });
       const page = rows.slice(0, limit);
       const last = page.at(-1);
       const body: ProposalList = {

@@ -124,7 +124,7 @@ export class ProposalPlans {
     const key = keyOf(tenant, number);
     const known = this.#kept.get(key);
     if (known !== undefined) return known;
-    const { files, targets } = await readContent(this.#database, tenant.id, number);
+    const { files, targets } = await readContent(this.#database.of(tenant.id), number);
     const content = { files, targets: targets.map(({ path, bytes }) => targetOf(path, bytes)) };
     const kept: Kept = { content, planned: undefined, untilMs: 0, noted: false };
     this.#kept.set(key, kept);

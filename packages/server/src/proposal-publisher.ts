@@ -9,7 +9,7 @@ import { storedPrincipal } from './principal.ts';
 import { signedOf } from './proposal-answer.ts';
 import { collectedFor, isComplete } from './proposal-count.ts';
 import type { ProposalPlan, ProposalPlans } from './proposal-plan.ts';
-import { transaction, type Database } from './sql/connection.ts';
+import { tenantTransaction, type Database } from './sql/connection.ts';
 import { endProposal, type Ending } from './sql/proposal-end.ts';
 import {
   insertSignatures,
@@ -92,19 +92,19 @@ export class ProposalPublisher {
       await this.#end(tenant, number, error);
       return undefined;
     }
-    const found = await readProposal(database, tenant.id, number);
+    const found = await readProposal(database.of(tenant.id), number);
     if (found?.state !== 'open') return undefined;
     const isDone = isComplete(plan.planned, signedOf(found)) === (found.completeMs !== null);
     if (isDone && plan.noted) return plan;
-    const open = await transaction(database, async (client) => {
-      const row = await lockProposal(client, tenant.id, number);
+    const open = await tenantTransaction(database, tenant.id, async (client) => {
+      const row = await lockProposal(client, number);
       if (row?.state !== 'open') return false;
-      const signed = await insertSignatures(client, tenant.id, number, [], '', 0);
+      const signed = await insertSignatures(client, number, [], '', 0);
       const complete = isComplete(plan.planned, signed);
       if (complete !== (row.completeMs !== null)) {
-        await setComplete(client, tenant.id, number, complete ? rules.now() : null);
+        await setComplete(client, number, complete ? rules.now() : null);
       }
-      await setChecked(client, tenant.id, number, plan.planned.reliedOn, plan.serial);
+      await setChecked(client, number, plan.planned.reliedOn, plan.serial);
       return true;
     });
     if (!open) return undefined;
@@ -116,9 +116,9 @@ export class ProposalPublisher {
     const { tenant, writer } = open;
     const { database, rules } = this.#context;
     const plan = await this.review(open, number);
-    const row = plan && (await readProposal(database, tenant.id, number));
+    const row = plan && (await readProposal(database.of(tenant.id), number));
     if (plan === undefined || row?.state !== 'open' || row.completeMs === null) return;
-    const signatures = await readSignatures(database, tenant.id, number);
+    const signatures = await readSignatures(database.of(tenant.id), number);
     const files = assembleProposal(plan.files, collectedFor(plan.planned, signatures));
     const submission = { id: row.publicationId, digest: row.digest, files, targets: plan.targets };
     try {
@@ -151,6 +151,6 @@ export class ProposalPublisher {
             reason: error.message,
             current: currentVersions(files, tenant.head),
           };
-    await endProposal(database, tenant.id, number, ending, rules.now());
+    await endProposal(database.of(tenant.id), number, ending, rules.now());
   }
 }

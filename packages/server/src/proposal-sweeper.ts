@@ -7,8 +7,8 @@ import type { ProposalPublisher } from './proposal-publisher.ts';
 import type { Database } from './sql/connection.ts';
 import {
   completeProposals,
-  expireProposals,
-  movedProposals,
+  expireProposalsOfAll,
+  movedProposalsOfAll,
   type OpenProposal,
 } from './sql/proposal-sweep.ts';
 import type { TenantRegistry } from './tenant-registry.ts';
@@ -48,11 +48,11 @@ export class ProposalSweeper {
 
   async #all(): Promise<void> {
     const { database, publisher, everyMs, now } = this.#options;
-    await expireProposals(database, undefined, now());
+    await expireProposalsOfAll(database, now());
     const room = (): number => Math.max(0, maxUnderWay - publisher.underWay);
     // Whoever stored the last signature gets a head start.
     this.#start(await completeProposals(database, now() - everyMs, room()));
-    this.#start(await movedProposals(database, undefined, room()));
+    this.#start(await movedProposalsOfAll(database, room()));
   }
 
   #start(found: readonly OpenProposal[]): void {

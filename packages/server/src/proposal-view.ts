@@ -32,8 +32,8 @@ export class ProposalView {
   /** Looks at what time and other publications did to the open proposals of a tenant. */
   async refresh(open: OpenTenant): Promise<void> {
     const { database, publisher, rules } = this.#context;
-    await expireProposals(database, open.tenant.id, rules.now());
-    const moved = await movedProposals(database, open.tenant.id, apiLimits.openProposals);
+    await expireProposals(database.of(open.tenant.id), rules.now());
+    const moved = await movedProposals(database.of(open.tenant.id), apiLimits.openProposals);
     await this.#reviewing.each(moved, ({ number }) => publisher.review(open, number));
   }
 
@@ -48,7 +48,7 @@ export class ProposalView {
     const found = await this.#look(open, number);
     if (found === undefined) return undefined;
     const content = await this.#context.plans.content(open.tenant, number);
-    const signatures = await readSignatures(this.#context.database, open.tenant.id, number);
+    const signatures = await readSignatures(this.#context.database.of(open.tenant.id), number);
     return proposalOf(found.row, found.requirements, content, signatures);
   }
 
@@ -57,11 +57,11 @@ export class ProposalView {
     number: number,
   ): Promise<{ row: ProposalRow; requirements: ProposalRequirement[] } | undefined> {
     const { database, publisher, rules } = this.#context;
-    await expireProposals(database, open.tenant.id, rules.now());
-    let row = await readProposal(database, open.tenant.id, number);
+    await expireProposals(database.of(open.tenant.id), rules.now());
+    let row = await readProposal(database.of(open.tenant.id), number);
     if (row === undefined) return undefined;
     const plan = row.state === 'open' ? await publisher.review(open, number) : undefined;
-    if (row.state === 'open') row = (await readProposal(database, open.tenant.id, number)) ?? row;
+    if (row.state === 'open') row = (await readProposal(database.of(open.tenant.id), number)) ?? row;
     const requirements =
       plan === undefined || row.state !== 'open' ? [] : countSignatures(plan.planned, signedOf(row));
     return { row, requirements };

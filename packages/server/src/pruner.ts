@@ -1,7 +1,7 @@
 /** Drops the bytes of superseded files when their window is over (DESIGN section 4), in small steps. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Periodic } from './periodic.ts';
-import { transaction, type Database } from './sql/connection.ts';
+import { tenantTransaction, type Database } from './sql/connection.ts';
 import { prunableTenants, pruneStep } from './sql/pruning.ts';
 
 export interface PrunerOptions {
@@ -51,7 +51,7 @@ export class Pruner {
   async #tenant(id: number, cutoff: number): Promise<void> {
     const { database, onPruned } = this.#options;
     while (!this.#periodic.stopped) {
-      const files = await transaction(database, (client) => pruneStep(client, id, cutoff, filesAtOnce));
+      const files = await tenantTransaction(database, id, (client) => pruneStep(client, cutoff, filesAtOnce));
       if (files === undefined) return;
       for (const { role, version } of files) onPruned(id, role, version);
       await sleep(pauseMs);

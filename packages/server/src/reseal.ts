@@ -1,10 +1,9 @@
 /** Rotation of the sealing key: what an older one sealed is sealed with the current one. */
 import { sealingKeyIdOf, sealKey, unsealKey, type SealingKeys } from '@mandate/signing';
 import { sealContext } from './service-keys.ts';
-import type { Queryable } from './sql/connection.ts';
-import { replaceSealed, sealedKeysAfter, type SealedKeyRow } from './sql/online-key.ts';
-
-const page = 500;
+import type { Database } from './sql/connection.ts';
+import { replaceSealed, sealedKeysOf } from './sql/online-key.ts';
+import { listTenants } from './sql/tenant.ts';
 
 /**
  * Once it is through, and every process has the current key, the older ones may be dropped. Several processes may do
@@ -12,14 +11,13 @@ const page = 500;
  *
  * @throws SigningError where a key cannot be opened.
  */
-export async function resealOnlineKeys(client: Queryable, sealing: SealingKeys): Promise<number> {
+export async function resealOnlineKeys(database: Database, sealing: SealingKeys): Promise<number> {
   let count = 0;
-  let last: SealedKeyRow | undefined;
-  do {
-    const rows = await sealedKeysAfter(client, last, page);
-    for (const row of rows) {
+  for (const { id, slug } of await listTenants(database, undefined)) {
+    const client = database.of(id);
+    for (const row of await sealedKeysOf(client)) {
       if (sealingKeyIdOf(row.sealed) === sealing.current.id) continue;
-      const { slug, purpose, role } = row;
+      const { purpose, role } = row;
       const context = sealContext({ tenant: slug, purpose, role: role ?? undefined });
       await replaceSealed(
         client,
@@ -28,7 +26,6 @@ export async function resealOnlineKeys(client: Queryable, sealing: SealingKeys):
       );
       count += 1;
     }
-    last = rows.at(-1);
-  } while (last !== undefined);
+  }
   return count;
 }

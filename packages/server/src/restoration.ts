@@ -28,14 +28,14 @@ import {
   type Root,
   type Taken,
 } from '@mandate/metadata';
-import { recordEvents, serviceLogId } from './audit.ts';
+import { recordEvents } from './audit.ts';
 import { hasCode, ServerError } from './error.ts';
 import { Group } from './group.ts';
 import { buildHead, type BuiltHead, type HeadSettings } from './head-builder.ts';
 import type { OnlineSigners } from './online-key.ts';
 import { describe, type Principal } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
-import { transaction, type Database } from './sql/connection.ts';
+import { deploymentId, transaction, type Database } from './sql/connection.ts';
 import { readRoleFile, readSnapshot } from './sql/metadata-file.ts';
 import { insertHead, insertRare, type NewTarget } from './sql/publication.ts';
 import * as sql from './sql/restore.ts';
@@ -76,10 +76,10 @@ export class Restoration {
   /** Makes every tenant read-only. @returns false where a restore of this label was begun before */
   async begin(label: string, who: Principal, why: string): Promise<boolean> {
     const { database, now, onBegin } = this.#context;
-    const begun = await transaction(database, async (client) => {
-      if (!(await sql.insertRestore(client, label, now()))) return false;
+    const begun = await transaction(database, async (session) => {
+      if (!(await sql.insertRestore(session, label, now()))) return false;
       const event = { action: 'restore-begin', who, restore: label, why };
-      await recordEvents(client, serviceLogId, [event], now());
+      await recordEvents(session.of(deploymentId), [event], now());
       return true;
     });
     if (begun) onBegin();
@@ -89,10 +89,10 @@ export class Restoration {
   /** Allows new tenants and tokens again. */
   async end(who: Principal): Promise<void> {
     const { database, now } = this.#context;
-    await transaction(database, async (client) => {
-      await sql.endRestores(client, now());
-      const readOnly = await sql.countRestoring(client);
-      await recordEvents(client, serviceLogId, [{ action: 'restore-end', who, readOnly }], now());
+    await transaction(database, async (session) => {
+      await sql.endRestores(session, now());
+      const readOnly = await sql.countRestoring(session);
+      await recordEvents(session.of(deploymentId), [{ action: 'restore-end', who, readOnly }], now());
     });
   }
 
@@ -115,7 +115,7 @@ export class Restoration {
   /** @throws ServerError CONFLICT for a tenant that is not read-only. */
   async take(tenant: Tenant, request: KeptFilesRequest): Promise<KeptFiles> {
     const { database } = this.#context;
-    if (!(await sql.isRestoring(database, tenant.id)))
+    if (!(await sql.isRestoring(database.of(tenant.id))))
       throw new ServerError('CONFLICT', `tenant ${tenant.path} is not read-only; nothing is to be restored`);
     const targets = parseTargetFiles(request.targets);
     const recovery = await this.#recovery(tenant);
@@ -136,7 +136,7 @@ export class Restoration {
         const outcome = await this.#judge(tenant, recovery, role, parsed);
         // Each by itself, so that what was sent before an interruption counts.
         if (outcome === 'taken')
-          await sql.insertKept(database, tenant.id, [
+          await sql.insertKept(database.of(tenant.id), [
             { role, version, bytes, sha256: hexOf(sha256Of(bytes)) },
           ]);
         answers.push({ role, version, outcome });
@@ -146,7 +146,7 @@ export class Restoration {
         answers.push({ role, ...known, outcome: 'refused', refusal: refusalOf(error) });
       }
     }
-    await sql.insertKeptTargets(database, tenant.id, targets);
+    await sql.insertKeptTargets(database.of(tenant.id), targets);
     return { files: answers, tenant: await this.state(tenant) };
   }
 
@@ -173,7 +173,7 @@ export class Restoration {
     const { head } = tenant;
     if (head === undefined) return undefined;
     const { row } = head;
-    const snapshot = await readSnapshot(database, tenant.id, row.snapshotVersion);
+    const snapshot = await readSnapshot(database.of(tenant.id), row.snapshotVersion);
     const roles = new Map([...head.roles].filter(([name]) => name !== 'root'));
     const recovery = new Recovery({
       root: await files.root(tenant.id, row.rootVersion),
@@ -183,7 +183,7 @@ export class Restoration {
       roles,
       delegatorOf: (role) => head.delegatorOf(role),
     });
-    const kept = await sql.readKeptTop(database, tenant.id);
+    const kept = await sql.readKeptTop(database.of(tenant.id));
     const stored = parseTimestamp(row.timestampBytes);
     for (const { bytes } of kept.filter(({ role }) => role === 'root'))
       recovery.takeRoot(parseRoot(bytes), undefined);
@@ -199,9 +199,9 @@ export class Restoration {
     const recovery = await this.#recovery(tenant);
     if (recovery === undefined) return undefined;
     const plan = await recovery.plan(async (role, version, sha256) => {
-      const kept = await sql.readKeptRole(database, tenant.id, role, version, sha256);
+      const kept = await sql.readKeptRole(database.of(tenant.id), role, version, sha256);
       if (kept !== undefined || sha256 === undefined) return kept;
-      const stored = await readRoleFile(database, tenant.id, role, version);
+      const stored = await readRoleFile(database.of(tenant.id), role, version);
       return stored !== undefined && hexOf(sha256Of(stored)) === sha256 ? stored : undefined;
     });
     // Of all that roles list, the service keeps these: roots of child tenants, and policies.
@@ -210,14 +210,14 @@ export class Restoration {
         /^~(?:tenants|policy)\//.test(path) ? [{ path, sha256: hashes.sha256 ?? '' }] : [],
       ),
     );
-    const missingTargets = await sql.missingTargetsOf(database, tenant.id, wantedTargets);
+    const missingTargets = await sql.missingTargetsOf(database.of(tenant.id), wantedTargets);
     const signers = await tenant.signers(plan.root);
     const onlineKeysHeld = holdsKeys(signers, plan.root);
     return { recovery, plan, wantedTargets, missingTargets, onlineKeysHeld };
   }
 
   async state(tenant: Tenant): Promise<RestoredTenant> {
-    const readOnly = await sql.isRestoring(this.#context.database, tenant.id);
+    const readOnly = await sql.isRestoring(this.#context.database.of(tenant.id));
     return stateOf(tenant, readOnly, readOnly ? await this.#way(tenant) : undefined);
   }
 
@@ -229,7 +229,7 @@ export class Restoration {
    */
   async open(tenant: Tenant, caller: Caller, acceptLoss: boolean): Promise<RestoredTenant> {
     const { database, now } = this.#context;
-    if (!(await sql.isRestoring(database, tenant.id))) return this.state(tenant);
+    if (!(await sql.isRestoring(database.of(tenant.id)))) return this.state(tenant);
     const way = await this.#way(tenant);
     const state = stateOf(tenant, true, way);
     if (!acceptLoss) requireReady(state);
@@ -241,18 +241,18 @@ export class Restoration {
       recovered: state.ready ? state.recovered.length : 0,
       ...lost,
     };
-    await transaction(database, async (client) => {
+    await transaction(database, async (session) => {
       const serial = tenant.head?.row.serial ?? 0;
-      if (!(await sql.reopenTenant(client, tenant.id, serial, built !== undefined)))
+      if (!(await sql.reopenTenant(session.of(tenant.id), serial, built !== undefined)))
         throw new ServerError('CONFLICT', `tenant ${tenant.path} changed meanwhile; try again`);
       if (built !== undefined) {
-        await insertHead(client, built.next);
-        await insertRare(client, built.next);
+        await insertHead(session.of(tenant.id), built.next);
+        await insertRare(session.of(tenant.id), built.next);
       }
-      await sql.endFinishedRestores(client, now());
+      await sql.endFinishedRestores(session, now());
       const event = { action: 'restore-open', ...detail };
-      await recordEvents(client, serviceLogId, [{ ...event, tenant: tenant.path }], now());
-      await recordEvents(client, tenant.id, [event], now());
+      await recordEvents(session.of(deploymentId), [{ ...event, tenant: tenant.path }], now());
+      await recordEvents(session.of(tenant.id), [event], now());
     });
     if (built !== undefined) {
       await tenant.reload();
@@ -270,7 +270,7 @@ export class Restoration {
     const targetsFile = roles.find(({ name }) => name === 'targets')?.file ?? current;
     if (targetsFile !== undefined) requireThreshold(targetsFile.envelope, plan.root.roles.targets, 'targets');
     const targets: NewTarget[] = whole
-      ? await sql.readKeptTargets(database, tenant.id, way.wantedTargets)
+      ? await sql.readKeptTargets(database.of(tenant.id), way.wantedTargets)
       : [];
     const group = new Group(head);
     const id = randomUUID();

@@ -68,7 +68,8 @@ export class RoleExpiry {
         const stage = expiryStage(role.expiresMs - at, stageDays);
         return stage === undefined ? [] : [{ role, ...stage }];
       });
-      for (const warning of await insertWarnings(database, warnings)) onWarning(warning);
+      for (const [tenantId, own] of Map.groupBy(warnings, ({ role }) => role.tenantId))
+        for (const warning of await insertWarnings(database.of(tenantId), own)) onWarning(warning);
       last = found.at(-1)?.tenantId ?? 0;
       // Each tenant that is live has at least one row.
       if (new Set(found.map(({ tenantId }) => tenantId)).size < page || this.#periodic.stopped) break;

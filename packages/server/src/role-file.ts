@@ -2,18 +2,18 @@
 import { parseRoot, parseTargets, type Root, type Targets } from '@mandate/metadata';
 import { LRUCache } from 'lru-cache';
 import { ServerError } from './error.ts';
-import type { Queryable } from './sql/connection.ts';
+import type { Database } from './sql/connection.ts';
 import { readRoleFile } from './sql/metadata-file.ts';
 
 /** What parsed files take next to their bytes, roughly. */
 const parsedFactor = 4;
 
 export class RoleFiles {
-  readonly #client: Queryable;
+  readonly #database: Database;
   readonly #files: LRUCache<string, Root | Targets>;
 
-  constructor(client: Queryable, maxBytes: number) {
-    this.#client = client;
+  constructor(database: Database, maxBytes: number) {
+    this.#database = database;
     this.#files = new LRUCache({
       maxSize: maxBytes,
       sizeCalculation: (file) => 1_000 + parsedFactor * file.envelope.bytes.length,
@@ -42,7 +42,7 @@ export class RoleFiles {
     const key = keyOf(tenantId, role, version);
     const known = this.#files.get(key);
     if (known !== undefined) return known;
-    const bytes = await readRoleFile(this.#client, tenantId, role, version);
+    const bytes = await readRoleFile(this.#database.of(tenantId), role, version);
     if (bytes === undefined) throw new ServerError('INTERNAL', `version ${version} of ${role} is not stored`);
     const file = parse(bytes);
     this.#files.set(key, file);

@@ -63,24 +63,28 @@ async function open(
   log: Logger,
 ): Promise<{ database: Database; folder: DataFolder | undefined }> {
   if (config.databaseUrl !== undefined) {
-    const database = openPostgres({
+    const options = {
       url: config.databaseUrl,
       poolSize: config.poolSize,
       statementTimeoutMs: config.statementTimeoutMs,
-      onError: (error) => log.warn({ error: describeError(error) }, 'an idle database connection broke'),
-    });
-    return { database, folder: undefined };
+      onError: (error: Error) =>
+        log.warn({ error: describeError(error) }, 'an idle database connection broke'),
+    };
+    return { database: await openPostgres(options, migrate), folder: undefined };
   }
   const folder = openDataFolder(config.dataFolder);
   try {
-    return { database: await openEmbedded(folder.databaseFolder), folder };
+    return { database: await openEmbedded(folder.databaseFolder, migrate), folder };
   } catch (error) {
     folder.close();
     throw error;
   }
 }
 
-/** @throws ServerError CONFIGURATION, DATA_FOLDER_IN_USE, SCHEMA_TOO_NEW or EXAMPLE_KEY_IN_USE; what the database or the port say. */
+/**
+ * @throws ServerError CONFIGURATION, DATA_FOLDER_IN_USE, DATABASE_RIGHTS, SCHEMA_TOO_NEW or EXAMPLE_KEY_IN_USE; what the
+ * database or the port say.
+ */
 export async function startServer(
   config: ServerConfig,
   destination: { write(line: string): void } = process.stderr,
@@ -105,7 +109,6 @@ async function run(
   const sealing = config.sealingKeys ?? folder?.sealingKeys();
   if (sealing === undefined)
     throw new ServerError('CONFIGURATION', 'MANDATE_SEALING_KEY: is needed with DATABASE_URL');
-  await migrate(database);
   if (sealing.older.length > 0) {
     const resealed = await resealOnlineKeys(database, sealing);
     const webhooks = await resealWebhookSecrets(database, sealing);

@@ -1,7 +1,7 @@
 /** A tenant as the API shows it beside its state. */
 import type { Tenant as TenantAnswer } from '@mandate/api';
 import { onlineKeysOf } from './online-key.ts';
-import type { Queryable } from './sql/connection.ts';
+import type { Database } from './sql/connection.ts';
 import { onlineKeysOf as readOnlineKeys } from './sql/online-key.ts';
 import type { TenantRow } from './sql/tenant.ts';
 
@@ -17,6 +17,6 @@ export function tenantAnswer(row: TenantRow, keys: Parameters<typeof onlineKeysO
   };
 }
 
-export async function readTenantAnswer(database: Queryable, row: TenantRow): Promise<TenantAnswer> {
-  return tenantAnswer(row, await readOnlineKeys(database, row.id));
+export async function readTenantAnswer(database: Database, row: TenantRow): Promise<TenantAnswer> {
+  return tenantAnswer(row, await readOnlineKeys(database.of(row.id)));
 }

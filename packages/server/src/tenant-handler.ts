@@ -106,15 +106,13 @@ export function createTenantHandlers({
           'CONFLICT',
           `tenant ${tenant.path} has no root yet; its first one names its first keys`,
         );
-      const rows = await readOnlineKeys(database, tenant.id);
+      const rows = await readOnlineKeys(database.of(tenant.id));
       const waiting = areUnused(tenant.slug, rows, root, keys);
       if (!waiting) {
         const made = await createOnlineKeys(tenant.slug, keys, rows);
         const event = { action: 'online-keys', who: describe(caller), onlineKeys: keysOf(made) };
         await keysTaken(
-          insertServiceKeys(database, tenant.id, made, (client) =>
-            recordEvents(client, tenant.id, [event], now()),
-          ),
+          insertServiceKeys(database, tenant.id, made, (client) => recordEvents(client, [event], now())),
         );
       }
       return { status: waiting ? 200 : 201, body: await readTenantAnswer(database, row) };

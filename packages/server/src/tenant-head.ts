@@ -3,7 +3,7 @@
  * that a publication costs what it changes. Always some head that the database had; `serial` says which.
  */
 import { snapshotEntry } from '@mandate/metadata';
-import type { Queryable } from './sql/connection.ts';
+import type { TenantQueryable } from './sql/connection.ts';
 import { readHead, type HeadRow } from './sql/head.ts';
 import { readDelegators, readRoles, readRolesSince, type RoleRow } from './sql/metadata-file.ts';
 
@@ -45,11 +45,11 @@ export class TenantHead {
   }
 
   /** Undefined before the first publication. */
-  static async load(client: Queryable, tenantId: number): Promise<TenantHead | undefined> {
-    const row = await readHead(client, tenantId);
+  static async load(client: TenantQueryable): Promise<TenantHead | undefined> {
+    const row = await readHead(client);
     if (row === undefined) return undefined;
-    const roles = await readRoles(client, tenantId, row.serial);
-    const delegators = await readDelegators(client, tenantId, 0, row.serial);
+    const roles = await readRoles(client, row.serial);
+    const delegators = await readDelegators(client, 0, row.serial);
     return TenantHead.of(row, {
       roles: new Map(roles.map((role) => [role.role, entryOf(role)])),
       delegators: new Map(delegators.map(({ role, delegator }) => [role, delegator ?? undefined])),
@@ -94,13 +94,13 @@ export class TenantHead {
   }
 
   /** Reads what other processes put live; ends at least as far as the database was when this was called. */
-  async catchUp(client: Queryable, tenantId: number): Promise<void> {
-    const row = await readHead(client, tenantId);
+  async catchUp(client: TenantQueryable): Promise<void> {
+    const row = await readHead(client);
     if (row === undefined) return;
     while (this.#row.serial < row.serial) {
       const before = this.#row.serial;
-      const roles = await readRolesSince(client, tenantId, before, row.serial);
-      const delegators = await readDelegators(client, tenantId, before, row.serial);
+      const roles = await readRolesSince(client, before, row.serial);
+      const delegators = await readDelegators(client, before, row.serial);
       // Somebody else moved on meanwhile, maybe not as far.
       if (this.#row.serial !== before) continue;
       this.advance(row, {

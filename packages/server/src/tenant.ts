@@ -39,24 +39,24 @@ export class Tenant {
   async catchUp(): Promise<boolean> {
     const before = this.head?.row.serial ?? 0;
     if (this.head === undefined) {
-      const loaded = await TenantHead.load(this.#database, this.id);
+      const loaded = await TenantHead.load(this.#database.of(this.id));
       // Another request may have set it meanwhile.
       this.head ??= loaded;
     } else {
-      await this.head.catchUp(this.#database, this.id);
+      await this.head.catchUp(this.#database.of(this.id));
     }
     return (this.head?.row.serial ?? 0) !== before;
   }
 
   /** Reads the head anew, after a fault. */
   async reload(): Promise<void> {
-    this.head = (await TenantHead.load(this.#database, this.id)) ?? this.head;
+    this.head = (await TenantHead.load(this.#database.of(this.id))) ?? this.head;
   }
 
   /** Keys may have been made since they were read, here or in another process: a root that names them says so. */
   async signers(root: Root): Promise<OnlineSigners> {
     if (this.#signers?.covers(root) !== true) {
-      const rows = await onlineKeysOf(this.#database, this.id);
+      const rows = await onlineKeysOf(this.#database.of(this.id));
       this.#signers = new OnlineSigners(this.slug, rows, this.#keys);
     }
     return this.#signers;
@@ -64,7 +64,7 @@ export class Tenant {
 
   /** Keys by which the service signs for roles of this tenant, each for one role. */
   async managedKeys(): Promise<ManagedSigner[]> {
-    const rows = await managedKeysOf(this.#database, this.id);
+    const rows = await managedKeysOf(this.#database.of(this.id));
     return rows.map((row) => ({
       role: row.role,
       keyId: row.keyId as KeyId,

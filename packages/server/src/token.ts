@@ -3,11 +3,11 @@ import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { CreatedToken } from '@mandate/api';
 import { LRUCache } from 'lru-cache';
 import { recordToken } from './access-audit.ts';
-import { recordEvents, serviceLogId } from './audit.ts';
+import { recordEvents } from './audit.ts';
 import { tokenOf, type Caller, type HeldGrant } from './caller.ts';
 import { ServerError } from './error.ts';
 import { describe, theService } from './principal.ts';
-import { transaction, type Database } from './sql/connection.ts';
+import { deploymentId, tenantTransaction, type Database } from './sql/connection.ts';
 import { anyOperator, findToken, insertToken, upsertOperator, type TokenRow } from './sql/token.ts';
 
 const form = /^mdt_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
@@ -40,7 +40,7 @@ export async function createToken(database: Database, wish: TokenWish, now: numb
   const { createdBy } = wish;
   const token = { ...wish, id, hash: hashOf(secret), createdBy: createdBy?.tokenId };
   const who = createdBy === undefined ? theService : describe(createdBy);
-  await insertToken(database, token, (client) => recordToken(client, 'token-create', who, token, now));
+  await insertToken(database, token, (session) => recordToken(session, 'token-create', who, token, now));
   const caller = callerOf({ ...wish, id, expiresMs: wish.expiresMs ?? null });
   return { ...tokenOf(caller), token: `mdt_${id}_${secret}` };
 }
@@ -62,10 +62,10 @@ export async function ensureOperator(database: Database, token: string, now: num
   if (id === undefined || secret === undefined)
     throw new ServerError('CONFIGURATION', 'an operator token is mdt_...');
   const label = 'configured operator';
-  await transaction(database, async (client) => {
+  await tenantTransaction(database, deploymentId, async (client) => {
     if (!(await upsertOperator(client, id, hashOf(secret), label))) return;
     const event = { action: 'operator-configure', who: theService, token: { id, label, operator: true } };
-    await recordEvents(client, serviceLogId, [event], now);
+    await recordEvents(client, [event], now);
   });
 }
 

@@ -135,7 +135,7 @@ export class TufStore {
       const bytes =
         role === 'snapshot'
           ? await this.#snapshot(tenantId, version)
-          : await readRoleFile(this.#database, tenantId, role, version);
+          : await readRoleFile(this.#database.of(tenantId), role, version);
       return bytes && new ServedFile(bytes, hexOf(sha256Of(bytes)), json, immutable);
     });
   }
@@ -158,23 +158,23 @@ export class TufStore {
 
   /** Asked for each time: it has one name for all versions, and few readers. */
   async detachedAnchor(tenantId: number, segment: string): Promise<ServedFile | undefined> {
-    const row = await readDetachedAnchor(this.#database, tenantId, segment);
+    const row = await readDetachedAnchor(this.#database.of(tenantId), segment);
     return row && new ServedFile(row.bytes, hexOf(sha256Of(row.bytes)), json, short);
   }
 
   /** A stored target file. @param sha256 hex, from the name that consistent snapshots give it */
   async target(tenantId: number, path: string, sha256: string): Promise<ServedFile | undefined> {
     return this.#get(`${tenantId}/target/${sha256}.${path}`, async () => {
-      const bytes = await readTarget(this.#database, tenantId, path, Buffer.from(sha256, 'hex'));
+      const bytes = await readTarget(this.#database.of(tenantId), path, Buffer.from(sha256, 'hex'));
       return bytes && new ServedFile(bytes, sha256, 'application/octet-stream', immutable);
     });
   }
 
   /** Put together from its parts; and only what has the digest that was signed is served. */
   async #snapshot(tenantId: number, version: number): Promise<Buffer | undefined> {
-    const row = await readSnapshot(this.#database, tenantId, version);
+    const row = await readSnapshot(this.#database.of(tenantId), version);
     if (row === undefined) return undefined;
-    const roles = await readRoles(this.#database, tenantId, row.serial);
+    const roles = await readRoles(this.#database.of(tenantId), row.serial);
     const lines = linesOf(
       new Map(roles.map((role) => [role.role, { ...role, sha256: role.sha256.toString('hex') }])),
     );
@@ -236,7 +236,7 @@ export class TufStore {
     do {
       changes = this.#changes;
       asked = this.#options.now();
-      row = await readServed(this.#database, id);
+      row = await readServed(this.#database.of(id));
       // What was read before a change must not outlive it.
     } while (changes !== this.#changes);
     if (row === undefined) return undefined;

@@ -8,7 +8,7 @@ import type { SealingKeys } from '@mandate/signing';
 import { hasCode } from './error.ts';
 import type { FeedReader } from './feed-reader.ts';
 import type { FeedSignal } from './feed-signal.ts';
-import type { Database } from './sql/connection.ts';
+import { deploymentId, type Database } from './sql/connection.ts';
 import { advanceWebhook, claimWebhooks, failWebhook, type WebhookRow } from './sql/webhook.ts';
 import { webhookSecrets } from './webhook-secret.ts';
 import type { WebhookSender } from './webhook-sender.ts';
@@ -115,12 +115,16 @@ export class WebhookDelivery {
   }
 
   #advance(
-    { id, token }: WebhookRow,
+    { id, tenantId, token }: WebhookRow,
     { cursor }: Progress,
     deliveredMs: number | undefined,
     leaseMs: number,
   ): Promise<boolean> {
-    return advanceWebhook(this.#options.database, { id, token, cursor, deliveredMs }, leaseMs);
+    return advanceWebhook(
+      this.#options.database.of(tenantId ?? deploymentId),
+      { id, token, cursor, deliveredMs },
+      leaseMs,
+    );
   }
 
   /** Until nothing is left, something fails, or the lease is somebody else's. */
@@ -190,7 +194,7 @@ export class WebhookDelivery {
         : nowMs - since >= giveUpMs
           ? `an event could not be delivered since ${new Date(since).toISOString()}`
           : undefined);
-    await failWebhook(database, {
+    await failWebhook(database.of(webhook.tenantId ?? deploymentId), {
       id: webhook.id,
       token: webhook.token,
       failure,

@@ -9,13 +9,13 @@ import {
 } from '@mandate/api';
 import type { SealingKeys } from '@mandate/signing';
 import type { ApiHandler, ApiHandlers, ApiRequest, FindReadable } from './api-handler.ts';
-import { recordEvents, serviceLogId } from './audit.ts';
+import { recordEvents } from './audit.ts';
 import { readJson } from './body.ts';
 import { ServerError } from './error.ts';
 import { encodeCursor } from './feed-cursor.ts';
 import type { FeedReader } from './feed-reader.ts';
 import { describe } from './principal.ts';
-import { transaction, type Database, type Queryable } from './sql/connection.ts';
+import { deploymentId, tenantTransaction, type Database, type TenantQueryable } from './sql/connection.ts';
 import {
   deleteWebhook,
   findWebhook,
@@ -46,7 +46,7 @@ const overlapMs = 86_400_000;
 
 /** Whose webhooks: a tenant's, or those of the operator. */
 interface Place {
-  readonly tenantId: number | undefined;
+  readonly tenantId: number;
   readonly slug: string | null;
 }
 
@@ -56,7 +56,7 @@ export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandle
   async function placeOf({ caller, parameters }: ApiRequest): Promise<Place> {
     const slug = parameters['slug'];
     if (slug === undefined) {
-      if (caller.operator) return { tenantId: undefined, slug: null };
+      if (caller.operator) return { tenantId: deploymentId, slug: null };
       throw new ServerError(
         'FORBIDDEN',
         'only an operator has webhooks for all tenants; use those of a tenant',
@@ -69,7 +69,7 @@ export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandle
 
   async function found(request: ApiRequest): Promise<{ place: Place; row: WebhookRow }> {
     const place = await placeOf(request);
-    const row = await findWebhook(database, place.tenantId, request.parameters['id'] ?? '');
+    const row = await findWebhook(database.of(place.tenantId), request.parameters['id'] ?? '');
     if (row === undefined) throw noWebhook();
     return { place, row };
   }
@@ -80,12 +80,12 @@ export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandle
     { tenantId }: Place,
     action: 'webhook-create' | 'webhook-delete' | 'webhook-secret' | 'webhook-resume',
     webhook: Readonly<Record<string, unknown>>,
-    write: (client: Queryable) => Promise<T | undefined>,
+    write: (client: TenantQueryable) => Promise<T | undefined>,
   ): Promise<T | undefined> {
-    return transaction(database, async (client) => {
+    return tenantTransaction(database, tenantId, async (client) => {
       const written = await write(client);
       const event = { action, who: describe(caller), webhook };
-      if (written !== undefined) await recordEvents(client, tenantId ?? serviceLogId, [event], now());
+      if (written !== undefined) await recordEvents(client, [event], now());
       return written;
     });
   }
@@ -102,7 +102,6 @@ export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandle
     const secret = newWebhookSecret();
     const next = {
       id,
-      tenantId: place.tenantId,
       url,
       events: [...new Set(events)],
       secret: sealWebhookSecret(secret, id, place.slug, sealing),
@@ -125,7 +124,7 @@ export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandle
 
   const list: ApiHandler = async (request) => {
     const { tenantId } = await placeOf(request);
-    const rows = await listWebhooks(database, tenantId);
+    const rows = await listWebhooks(database.of(tenantId));
     const at = await feedReader.epoch();
     return { status: 200, body: { webhooks: rows.map((row) => answerOf(row, at, now())) } };
   };
@@ -134,7 +133,7 @@ export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandle
     const place = await placeOf(request);
     const id = request.parameters['id'] ?? '';
     const done = await recorded(request, place, 'webhook-delete', { id }, async (client) =>
-      (await deleteWebhook(client, place.tenantId, id)) ? true : undefined,
+      (await deleteWebhook(client, id)) ? true : undefined,
     );
     if (done === undefined) throw noWebhook();
     return { status: 204 };
@@ -172,7 +171,7 @@ export function createWebhookHandlers(context: WebhookHandlerContext): ApiHandle
   const resume: ApiHandler = async (request) => {
     const { place, row } = await found(request);
     // Refused where its next events are no longer kept.
-    await feedReader.behind(place.tenantId, row.cursor);
+    await feedReader.behind(row.tenantId ?? undefined, row.cursor);
     const resumed = await recorded(request, place, 'webhook-resume', { id: row.id }, (client) =>
       resumeWebhook(client, row.id),
     );

@@ -6,8 +6,9 @@ import {
   type SealContext,
   type SealingKeys,
 } from '@mandate/signing';
-import type { Queryable } from './sql/connection.ts';
-import { replaceWebhookSecrets, webhooksAfter, type WebhookRow } from './sql/webhook.ts';
+import { deploymentId, type Database } from './sql/connection.ts';
+import { listTenants } from './sql/tenant.ts';
+import { listWebhooks, replaceWebhookSecrets, type WebhookRow } from './sql/webhook.ts';
 
 /** No role has a name with a slash, and no tenant an empty one. */
 function contextOf(id: string, slug: string | null): SealContext {
@@ -34,14 +35,12 @@ export function webhookSecrets(
   return [secret, ...(counts ? [oldSecret] : [])].map((sealed) => unsealSecret(sealed, sealing, context));
 }
 
-const page = 500;
-
 /** As `resealOnlineKeys`. Returns how many webhooks were sealed anew. */
-export async function resealWebhookSecrets(client: Queryable, sealing: SealingKeys): Promise<number> {
+export async function resealWebhookSecrets(database: Database, sealing: SealingKeys): Promise<number> {
   let count = 0;
-  for (let last = ''; ;) {
-    const rows = await webhooksAfter(client, last, page);
-    for (const row of rows) {
+  for (const id of [deploymentId, ...(await listTenants(database, undefined)).map((tenant) => tenant.id)]) {
+    const client = database.of(id);
+    for (const row of await listWebhooks(client)) {
       const sealed = [row.secret, ...(row.oldSecret === null ? [] : [row.oldSecret])];
       if (sealed.every((one) => sealingKeyIdOf(one) === sealing.current.id)) continue;
       const context = contextOf(row.id, row.slug);
@@ -51,7 +50,6 @@ export async function resealWebhookSecrets(client: Queryable, sealing: SealingKe
       if (secret !== undefined) await replaceWebhookSecrets(client, row, secret, oldSecret ?? null);
       count += 1;
     }
-    if (rows.length < page) return count;
-    last = rows.at(-1)?.id ?? last;
   }
+  return count;
 }

@@ -13,7 +13,7 @@ import { answerBehind, answerEnded, answerUsedIds } from './member-answer.ts';
 import type { Member, Outcome } from './member.ts';
 import type { RoleFiles } from './role-file.ts';
 import { SigningPace } from './signing-pace.ts';
-import { isOutage, isUniqueViolation, type Database } from './sql/connection.ts';
+import { isOutage, isUniqueViolation, type Database, type TenantQueryable } from './sql/connection.ts';
 import { dropLease, renewLease, takeLease, type Lease } from './sql/lease.ts';
 import { readSnapshot } from './sql/metadata-file.ts';
 import { TenantHead } from './tenant-head.ts';
@@ -46,6 +46,7 @@ const retryPauseMs = 50;
 export class TenantWriter {
   readonly #tenant: Tenant;
   readonly #context: WriterContext;
+  readonly #rows: TenantQueryable;
   /** Of this writer alone: two writers in one process are two holders. */
   readonly #holder = randomUUID();
   readonly #queue = new WaitingQueue();
@@ -62,6 +63,7 @@ export class TenantWriter {
   constructor(tenant: Tenant, context: WriterContext) {
     this.#tenant = tenant;
     this.#context = context;
+    this.#rows = context.database.of(tenant.id);
   }
 
   /** Resolves when the publication is live; rejects with its refusal. */
@@ -101,10 +103,10 @@ export class TenantWriter {
   }
 
   async #run(): Promise<void> {
-    const { database, settings } = this.#context;
+    const { settings } = this.#context;
     while (this.#hasWork()) {
       try {
-        const lease = await takeLease(database, this.#tenant.id, this.#holder, settings.leaseMs);
+        const lease = await takeLease(this.#rows, this.#holder, settings.leaseMs);
         if (lease === undefined) {
           await sleep(leasePollMs);
           this.#expire(undefined);
@@ -148,7 +150,7 @@ export class TenantWriter {
       await this.#pace.gather(() => this.#queue.length);
       const group = await this.#nextGroup();
       if (group === undefined) {
-        await dropLease(this.#context.database, lease, this.#holder);
+        await dropLease(this.#rows, lease, this.#holder);
         return;
       }
       try {
@@ -277,12 +279,12 @@ export class TenantWriter {
 
   /** Runs what signs. No lock is held; the lease is made to last, and waiting members are answered in time. */
   async #signing<T>(lease: Lease, work: () => Promise<T>): Promise<T> {
-    const { database, settings } = this.#context;
+    const { settings } = this.#context;
     const start = performance.now();
     let renewal: Promise<unknown> = Promise.resolve();
     const timer = setInterval(() => {
       // A lease that cannot be renewed is found lost at the fence.
-      renewal = renewLease(database, lease, this.#holder, settings.leaseMs).catch((error: unknown) => {
+      renewal = renewLease(this.#rows, lease, this.#holder, settings.leaseMs).catch((error: unknown) => {
         this.#context.onTrouble(this.#tenant, error);
       });
       this.#expire(undefined);
@@ -303,7 +305,7 @@ export class TenantWriter {
     if (row === undefined || row.snapshotExpiresMs - now < this.#context.settings.snapshotLifetimeMs / 2) {
       return undefined;
     }
-    const snapshot = await readSnapshot(this.#context.database, this.#tenant.id, row.snapshotVersion);
+    const snapshot = await readSnapshot(this.#rows, row.snapshotVersion);
     return snapshot && { sha256: snapshot.sha256.toString('hex'), length: snapshot.length };
   }
 

@@ -1,15 +1,15 @@
 /** The audit log: the chain of administration, reading both chains, checkpoints and their keys. */
 import type { AuditChain } from '@mandate/api';
-import type { Queryable } from './connection.ts';
+import type { Queryable, TenantQueryable } from './connection.ts';
 import type { NewAudit } from './publication.ts';
 
 /** Locks the chain until the end of the transaction. */
-export async function lockChain(client: Queryable, tenantId: number): Promise<{ seq: number; hash: Buffer }> {
+export async function lockChain(client: TenantQueryable): Promise<{ seq: number; hash: Buffer }> {
   const { rows } = await client.query<{ seq: number; hash: Buffer }>({
     name: 'audit-lock',
     text: `INSERT INTO audit_chain (tenant_id, seq, hash) VALUES ($1, 0, $2)
            ON CONFLICT (tenant_id) DO UPDATE SET seq = audit_chain.seq RETURNING seq, hash`,
-    values: [tenantId, Buffer.alloc(32)],
+    values: [client.tenantId, Buffer.alloc(32)],
   });
   return rows[0] as { seq: number; hash: Buffer };
 }
@@ -29,21 +29,20 @@ export interface WaitingEvent {
 const maxWaiting = 5_000;
 
 /** Events of proposals that are in no chain yet, in their order. */
-export async function readWaiting(client: Queryable, tenantId: number): Promise<WaitingEvent[]> {
+export async function readWaiting(client: TenantQueryable): Promise<WaitingEvent[]> {
   const { rows } = await client.query<WaitingEvent>({
     name: 'audit-waiting',
     text: `SELECT e.id, e.number, e.at_ms AS "atMs", e.action, e.actor, e.detail, t.label
            FROM proposal_event e LEFT JOIN api_token t ON t.id = e.actor
            WHERE e.tenant_id = $1 AND e.audit_seq IS NULL ORDER BY e.id LIMIT ${maxWaiting}`,
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows;
 }
 
 /** Behind `lockChain`. @param waiting ids of the proposal events that the first of the records are about */
 export async function appendRecords(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   records: readonly NewAudit[],
   waiting: readonly number[],
 ): Promise<void> {
@@ -60,7 +59,7 @@ export async function appendRecords(
            )
            UPDATE audit_chain SET seq = $8, hash = $9 WHERE tenant_id = $1`,
     values: [
-      tenantId,
+      client.tenantId,
       records.map(({ seq }) => seq),
       records.map(({ atMs }) => atMs),
       records.map(({ record }) => record),
@@ -86,8 +85,7 @@ const tables: Readonly<Record<AuditChain, string>> = {
 
 /** The records behind `after`, in their order: at least one where there is one, else within both limits. */
 export async function readRecords(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   chain: AuditChain,
   after: number,
   limit: { readonly count: number; readonly bytes: number },
@@ -99,7 +97,7 @@ export async function readRecords(
              FROM (SELECT seq, record, hash FROM ${tables[chain]}
                    WHERE tenant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3) AS found
            ) AS page WHERE before < $4 ORDER BY seq`,
-    values: [tenantId, after, limit.count, limit.bytes],
+    values: [client.tenantId, after, limit.count, limit.bytes],
   });
   return rows;
 }
@@ -112,7 +110,7 @@ export interface ChainsRow {
 }
 
 /** Where both chains of a tenant stand, at one moment. */
-export async function readChains(client: Queryable, tenantId: number): Promise<ChainsRow> {
+export async function readChains(client: TenantQueryable): Promise<ChainsRow> {
   const { rows } = await client.query<{
     slug: string;
     genesis: string | null;
@@ -129,7 +127,7 @@ export async function readChains(client: Queryable, tenantId: number): Promise<C
            LEFT JOIN tenant t ON t.id = wanted.id
            LEFT JOIN head h ON h.tenant_id = wanted.id
            LEFT JOIN audit_chain c ON c.tenant_id = wanted.id`,
-    values: [tenantId, Buffer.alloc(32)],
+    values: [client.tenantId, Buffer.alloc(32)],
   });
   const row = rows[0] as (typeof rows)[number];
   return {
@@ -144,12 +142,7 @@ export async function readChains(client: Queryable, tenantId: number): Promise<C
 export async function unsignedTenants(client: Queryable, after: number, limit: number): Promise<number[]> {
   const { rows } = await client.query<{ id: number }>({
     name: 'audit-unsigned',
-    text: `SELECT c.tenant_id AS id FROM audit_chain c LEFT JOIN head h ON h.tenant_id = c.tenant_id
-           WHERE c.tenant_id > $1
-             AND (c.seq > c.signed_administration OR coalesce(h.audit_seq, 0) > c.signed_publications
-                  OR EXISTS (SELECT 1 FROM proposal_event e
-                             WHERE e.tenant_id = c.tenant_id AND e.audit_seq IS NULL))
-           ORDER BY c.tenant_id LIMIT $2`,
+    text: 'SELECT tenant_id AS id FROM across_unsigned($1, $2)',
     values: [after, limit],
   });
   return rows.map(({ id }) => id);
@@ -163,8 +156,7 @@ export interface CheckpointRow {
 
 /** The first one of a position stays: several processes may sign it. */
 export async function insertCheckpoint(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   row: CheckpointRow,
   atMs: number,
 ): Promise<void> {
@@ -176,14 +168,13 @@ export async function insertCheckpoint(
            )
            UPDATE audit_chain SET signed_publications = greatest(signed_publications, $2),
              signed_administration = greatest(signed_administration, $3) WHERE tenant_id = $1`,
-    values: [tenantId, row.publications, row.administration, atMs, row.envelope],
+    values: [client.tenantId, row.publications, row.administration, atMs, row.envelope],
   });
 }
 
 /** Newest first. @param before records in both chains together */
 export async function readCheckpoints(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   before: number | undefined,
   limit: number,
 ): Promise<CheckpointRow[]> {
@@ -192,7 +183,7 @@ export async function readCheckpoints(
     text: `SELECT publications, administration, envelope FROM audit_checkpoint
            WHERE tenant_id = $1 AND ($2::bigint IS NULL OR publications + administration < $2)
            ORDER BY publications DESC, administration DESC LIMIT $3`,
-    values: [tenantId, before ?? null, limit],
+    values: [client.tenantId, before ?? null, limit],
   });
   return rows;
 }

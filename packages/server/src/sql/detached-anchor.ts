@@ -1,5 +1,5 @@
 /** Anchors of private tenants, as they were signed. */
-import type { Queryable } from './connection.ts';
+import type { TenantQueryable } from './connection.ts';
 
 export interface DetachedAnchorRow {
   readonly version: number;
@@ -8,15 +8,14 @@ export interface DetachedAnchorRow {
 
 /** The newest version; undefined where there is none. */
 export async function readDetachedAnchor(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   segment: string,
 ): Promise<DetachedAnchorRow | undefined> {
   const { rows } = await client.query<DetachedAnchorRow>({
     name: 'detached-anchor',
     text: `SELECT version, bytes FROM detached_anchor
            WHERE tenant_id = $1 AND segment = $2 AND bytes IS NOT NULL ORDER BY version DESC LIMIT 1`,
-    values: [tenantId, segment],
+    values: [client.tenantId, segment],
   });
   return rows[0];
 }
@@ -29,20 +28,19 @@ export interface NewDetachedAnchor extends DetachedAnchorRow {
 
 /** In a transaction; of the version before only the digest stays. Returns whether nobody else was first. */
 export async function insertDetachedAnchor(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   segment: string,
   { version, atMs, sha256, bytes }: NewDetachedAnchor,
 ): Promise<boolean> {
   const { rowCount } = await client.query({
     text: `INSERT INTO detached_anchor (tenant_id, segment, version, at_ms, sha256, bytes)
            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-    values: [tenantId, segment, version, atMs, sha256, bytes],
+    values: [client.tenantId, segment, version, atMs, sha256, bytes],
   });
   if (rowCount === 0) return false;
   await client.query({
     text: 'UPDATE detached_anchor SET bytes = NULL WHERE tenant_id = $1 AND segment = $2 AND version < $3',
-    values: [tenantId, segment, version],
+    values: [client.tenantId, segment, version],
   });
   return true;
 }

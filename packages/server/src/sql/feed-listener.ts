@@ -2,6 +2,7 @@
 import { Client } from 'pg';
 import { z } from 'zod';
 import { feedChannel, type FeedNews } from './feed.ts';
+import { actAsService } from './service-role.ts';
 
 export interface FeedListener {
   close(): Promise<void>;
@@ -65,6 +66,7 @@ export function listenToFeed(options: ListenerOptions): FeedListener {
     client.on('notification', ({ payload }) => options.onNews(newsOf(payload)));
     try {
       await client.connect();
+      await actAsService(client);
       await client.query(`LISTEN ${feedChannel}`);
     } catch (error) {
       again(error);

@@ -1,6 +1,6 @@
 /** The change feed: giving events their numbers, reading them in order, forgetting the oldest. */
 import { apiLimits, type FeedEventType } from '@mandate/api';
-import { transaction, type Database, type Queryable } from './connection.ts';
+import { inOrder, transaction, type Database, type Queryable, type TenantQueryable } from './connection.ts';
 
 /** What other processes listen to. */
 export const feedChannel = 'mandate_feed';
@@ -17,44 +17,22 @@ const maxNamedTenants = 300;
 const batch = 1_000;
 
 /**
- * Gives numbers to events whose changes were committed, and tells every process. One process at a time does so: the row
+ * Gives numbers to events whose changes were committed, and tells every process. One process at a time does so: a row
  * lock is held until the commit, so numbers become visible in their order and without a gap, however late a row with a
- * lower id turns up. The second statement sees everything that was committed when it got the lock.
+ * lower id turns up.
  *
  * Returns undefined where nothing waited.
  */
 export async function sequenceEvents(database: Database): Promise<FeedNews | undefined> {
   return transaction(database, async (client) => {
-    const locked = await client.query<{ last: number }>({
-      name: 'feed-lock',
-      text: 'SELECT last_seq AS last FROM feed FOR UPDATE',
-    });
-    const { rows } = await client.query<{ last: number; tenants: string[] | null }>({
+    const { rows } = await client.query<{ last: number; tenants: string[] }>({
       name: 'feed-sequence',
-      text: `WITH taken AS (
-               DELETE FROM feed_outbox
-               WHERE id = ANY (ARRAY(SELECT id FROM feed_outbox ORDER BY id LIMIT $2)) RETURNING *
-             ), counted AS (
-               SELECT tenant_id, count(*) AS count FROM taken GROUP BY tenant_id
-             ), tenants AS (
-               INSERT INTO feed_tenant AS t (tenant_id, last_seq) SELECT tenant_id, count FROM counted
-               ON CONFLICT (tenant_id) DO UPDATE SET last_seq = t.last_seq + excluded.last_seq
-               RETURNING tenant_id, last_seq
-             ), events AS (
-               INSERT INTO feed_event (seq, tenant_id, tenant_seq, type, at_ms, publication_id, proposal_event_id, detail)
-               SELECT $1 + row_number() OVER (ORDER BY id), tenant_id,
-                      last_seq - count + row_number() OVER (PARTITION BY tenant_id ORDER BY id),
-                      type, at_ms, publication_id, proposal_event_id, detail
-               FROM taken JOIN counted USING (tenant_id) JOIN tenants USING (tenant_id)
-             )
-             UPDATE feed SET last_seq = $1 + (SELECT count(*) FROM taken)
-             WHERE EXISTS (SELECT 1 FROM taken)
-             RETURNING last_seq AS last, (SELECT array_agg(tenant_id) FROM counted) AS tenants`,
-      values: [locked.rows[0]?.last ?? 0, batch],
+      text: 'SELECT last, tenants FROM across_sequence_events($1)',
+      values: [batch],
     });
     const [row] = rows;
     if (row === undefined) return undefined;
-    const ids = (row.tenants ?? []).map(Number);
+    const ids = row.tenants.map(Number);
     const news = { last: row.last, tenants: ids.length > maxNamedTenants ? undefined : ids };
     if (!database.embedded) {
       await client.query({
@@ -71,23 +49,33 @@ export async function sequenceEvents(database: Database): Promise<FeedNews | und
 export async function feedState(client: Queryable): Promise<{ last: number; waiting: boolean }> {
   const { rows } = await client.query<{ last: number; waiting: boolean }>({
     name: 'feed-state',
-    text: 'SELECT last_seq AS last, EXISTS (SELECT 1 FROM feed_outbox) AS waiting FROM feed',
+    text: 'SELECT last_seq AS last, across_events_waiting() AS waiting FROM feed',
   });
   return rows[0] ?? { last: 0, waiting: false };
 }
 
-/** Where a feed stands: a tenant's, or with undefined that of all. */
-export async function feedEnd(
-  client: Queryable,
-  tenantId: number | undefined,
-): Promise<{ epoch: string; last: number }> {
-  const { rows } = await client.query<{ epoch: string; last: number }>({
+/** Where a tenant's feed stands. */
+export async function feedEnd(client: TenantQueryable): Promise<FeedEnd> {
+  const { rows } = await client.query<FeedEnd>({
     name: 'feed-end',
-    text: `SELECT epoch, CASE WHEN $1::bigint IS NULL THEN last_seq
-             ELSE coalesce((SELECT last_seq FROM feed_tenant WHERE tenant_id = $1), 0) END AS last FROM feed`,
-    values: [tenantId ?? null],
+    text: `SELECT epoch, coalesce((SELECT t.last_seq FROM feed_tenant t WHERE tenant_id = $1), 0) AS last FROM feed`,
+    values: [client.tenantId],
   });
   return rows[0] ?? { epoch: '', last: 0 };
+}
+
+/** Where the feed of all tenants stands. */
+export async function feedEndOfAll(client: Queryable): Promise<FeedEnd> {
+  const { rows } = await client.query<FeedEnd>({
+    name: 'feed-end-all',
+    text: 'SELECT epoch, last_seq AS last FROM feed',
+  });
+  return rows[0] ?? { epoch: '', last: 0 };
+}
+
+export interface FeedEnd {
+  readonly epoch: string;
+  readonly last: number;
 }
 
 export interface FeedRow {
@@ -122,27 +110,40 @@ const columns = `e.type, e.at_ms AS "atMs", t.slug, t.path, coalesce(coalesce(e.
     '{}') AS detail`;
 
 /** The events behind `after`, in order; a page of them. */
-export async function readEvents(
-  client: Queryable,
-  tenantId: number | undefined,
-  after: number,
-): Promise<FeedRow[]> {
-  const limit = apiLimits.feedPage;
-  const { rows } =
-    tenantId === undefined
-      ? await client.query<FeedRow>({
-          name: 'feed-page-all',
-          text: `SELECT e.seq AS number, ${columns} FROM feed_event e JOIN tenant t ON t.id = e.tenant_id
-                 WHERE e.seq > $1 ORDER BY e.seq LIMIT $2`,
-          values: [after, limit],
-        })
-      : await client.query<FeedRow>({
-          name: 'feed-page-tenant',
-          text: `SELECT e.tenant_seq AS number, ${columns} FROM feed_event e JOIN tenant t ON t.id = e.tenant_id
-                 WHERE e.tenant_id = $3 AND e.tenant_seq > $1 ORDER BY e.tenant_seq LIMIT $2`,
-          values: [after, limit, tenantId],
-        });
+export async function readEvents(client: TenantQueryable, after: number): Promise<FeedRow[]> {
+  const { rows } = await client.query<FeedRow>({
+    name: 'feed-page',
+    text: `SELECT e.tenant_seq AS number, ${columns} FROM feed_event e JOIN tenant t ON t.id = e.tenant_id
+           WHERE e.tenant_id = $3 AND e.tenant_seq > $1 ORDER BY e.tenant_seq LIMIT $2`,
+    values: [after, apiLimits.feedPage, client.tenantId],
+  });
   return rows;
+}
+
+/** As `readEvents`, of all tenants: the events of each are read with that tenant named. */
+export async function readEventsOfAll(database: Database, after: number): Promise<FeedRow[]> {
+  return transaction(database, async (session) => {
+    const found = await session.query<{ seq: number; tenantId: number }>({
+      name: 'feed-page-all',
+      text: 'SELECT seq, tenant_id AS "tenantId" FROM across_feed_page($1, $2)',
+      values: [after, apiLimits.feedPage],
+    });
+    const byTenant = Map.groupBy(found.rows, ({ tenantId }) => tenantId);
+    const pages = await inOrder(
+      database,
+      [...byTenant].map(
+        ([tenantId, events]) =>
+          () =>
+            session.of(tenantId).query<FeedRow>({
+              name: 'feed-events',
+              text: `SELECT e.seq AS number, ${columns} FROM feed_event e JOIN tenant t ON t.id = e.tenant_id
+                     WHERE e.seq = ANY($1::bigint[])`,
+              values: [events.map(({ seq }) => seq)],
+            }),
+      ),
+    );
+    return pages.flatMap(({ rows }) => rows).toSorted((a, b) => a.number - b.number);
+  });
 }
 
 /**
@@ -150,26 +151,22 @@ export async function readEvents(
  * many went, of at most `limit`.
  */
 export async function pruneEvents(client: Queryable, beforeMs: number, limit: number): Promise<number> {
-  const { rowCount } = await client.query({
+  const { rows } = await client.query<{ count: number }>({
     name: 'feed-prune',
-    text: `WITH oldest AS (SELECT seq, at_ms FROM feed_event ORDER BY seq LIMIT $2)
-           DELETE FROM feed_event WHERE seq IN (
-             SELECT seq FROM oldest
-             WHERE seq < coalesce((SELECT min(seq) FROM oldest WHERE at_ms >= $1), 9223372036854775807))`,
+    text: 'SELECT across_forget_events($1, $2) AS count',
     values: [beforeMs, limit],
   });
-  return rowCount ?? 0;
+  return rows[0]?.count ?? 0;
 }
 
 /** Part of the commit that puts a root live which names other keys of the service. */
 export async function noteOnlineKeys(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   detail: { rootVersion: number; snapshot: readonly string[]; timestamp: readonly string[] },
 ): Promise<void> {
   await client.query({
     text: `INSERT INTO feed_outbox (tenant_id, type, at_ms, detail)
            VALUES ($1, 'online-key.rotated', feed_now_ms(), $2)`,
-    values: [tenantId, JSON.stringify(detail)],
+    values: [client.tenantId, JSON.stringify(detail)],
   });
 }

@@ -1,6 +1,6 @@
 /** Grants of a tenant: to API tokens, and to tokens of OIDC issuers. */
 import type { GrantLevel } from '@mandate/api';
-import type { Queryable } from './connection.ts';
+import type { Queryable, TenantQueryable } from './connection.ts';
 
 export interface GrantRow {
   readonly id: string;
@@ -16,7 +16,6 @@ export interface GrantRow {
 }
 
 export interface NewGrant {
-  readonly tenantId: number;
   readonly level: GrantLevel;
   readonly inherit: boolean;
   readonly createdBy: string;
@@ -37,8 +36,8 @@ interface Written {
 
 /** Undefined where there is no such token. Again for the same token: another level. */
 export async function grantToToken(
-  client: Queryable,
-  { tenantId, level, inherit, createdBy }: NewGrant,
+  client: TenantQueryable,
+  { level, inherit, createdBy }: NewGrant,
   tokenId: string,
 ): Promise<Written | undefined> {
   const { rows } = await client.query<Written>({
@@ -46,15 +45,15 @@ export async function grantToToken(
            SELECT id, $2, $3, $4, $5 FROM api_token WHERE id = $1 FOR KEY SHARE
            ON CONFLICT (token_id, tenant_id) DO UPDATE SET level = $3, inherit = $4
            RETURNING id, xmax = 0 AS fresh`,
-    values: [tokenId, tenantId, level, inherit, createdBy],
+    values: [tokenId, client.tenantId, level, inherit, createdBy],
   });
   return rows[0];
 }
 
 /** Again for the same rule: another level. */
 export async function grantToRule(
-  client: Queryable,
-  { tenantId, level, inherit, createdBy }: NewGrant,
+  client: TenantQueryable,
+  { level, inherit, createdBy }: NewGrant,
   { issuer, subject, claims, exact, digest }: NewRule,
 ): Promise<Written | undefined> {
   const { rows } = await client.query<Written>({
@@ -63,7 +62,7 @@ export async function grantToRule(
            ON CONFLICT (tenant_id, digest) DO UPDATE SET level = $2, inherit = $3
            RETURNING id, xmax = 0 AS fresh`,
     values: [
-      tenantId,
+      client.tenantId,
       level,
       inherit,
       createdBy,
@@ -78,7 +77,7 @@ export async function grantToRule(
 }
 
 /** Oldest first. */
-export async function grantsOf(client: Queryable, tenantId: number): Promise<GrantRow[]> {
+export async function grantsOf(client: TenantQueryable): Promise<GrantRow[]> {
   const { rows } = await client.query<GrantRow>({
     text: `SELECT g.id, level, inherit, token_id AS "tokenId", label, NULL AS issuer, NULL AS subject,
              NULL::jsonb AS claims, g.created_by AS "createdBy",
@@ -89,18 +88,18 @@ export async function grantsOf(client: Queryable, tenantId: number): Promise<Gra
              floor(extract(epoch FROM created_at) * 1000)::bigint
            FROM oidc_grant WHERE tenant_id = $1
            ORDER BY "createdMs", id`,
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows;
 }
 
 /** Whether there was one. */
-export async function deleteGrant(client: Queryable, tenantId: number, id: string): Promise<boolean> {
+export async function deleteGrant(client: TenantQueryable, id: string): Promise<boolean> {
   const { rows } = await client.query<{ id: string }>({
     text: `WITH api AS (DELETE FROM api_grant WHERE tenant_id = $1 AND id = $2 RETURNING id),
              oidc AS (DELETE FROM oidc_grant WHERE tenant_id = $1 AND id = $2 RETURNING id)
            SELECT id FROM api UNION ALL SELECT id FROM oidc`,
-    values: [tenantId, id],
+    values: [client.tenantId, id],
   });
   return rows.length > 0;
 }
@@ -122,9 +121,7 @@ export async function candidateRules(
 ): Promise<RuleRow[]> {
   const { rows } = await client.query<RuleRow>({
     name: 'oidc-rules',
-    text: `SELECT slug AS tenant, level, inherit, issuer, subject, claims
-           FROM oidc_grant JOIN tenant ON tenant.id = tenant_id
-           WHERE issuer = $1 AND (exact IS NULL OR exact = ANY($2::text[]))`,
+    text: `SELECT slug AS tenant, level, inherit, issuer, subject, claims FROM across_oidc_rules($1, $2)`,
     values: [issuer, exactKeys],
   });
   return rows;
@@ -134,7 +131,7 @@ export async function candidateRules(
 export async function existingSlugs(client: Queryable, slugs: readonly string[]): Promise<string[]> {
   const { rows } = await client.query<{ slug: string }>({
     name: 'slugs-existing',
-    text: 'SELECT slug FROM tenant WHERE slug = ANY($1::text[])',
+    text: 'SELECT slug FROM across_slugs($1)',
     values: [slugs],
   });
   return rows.map(({ slug }) => slug);

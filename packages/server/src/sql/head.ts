@@ -1,5 +1,5 @@
 /** What is live in each tenant. */
-import type { Queryable } from './connection.ts';
+import type { Queryable, TenantQueryable } from './connection.ts';
 
 export interface HeadRow {
   readonly serial: number;
@@ -21,11 +21,11 @@ const columns = `serial, root_version AS "rootVersion", snapshot_version AS "sna
   timestamp_bytes AS "timestampBytes", due_ms AS "dueMs", audit_seq AS "auditSeq", audit_hash AS "auditHash"`;
 
 /** Undefined before the first publication. */
-export async function readHead(client: Queryable, tenantId: number): Promise<HeadRow | undefined> {
+export async function readHead(client: TenantQueryable): Promise<HeadRow | undefined> {
   const { rows } = await client.query<HeadRow>({
     name: 'head',
     text: `SELECT ${columns} FROM head WHERE tenant_id = $1`,
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows[0];
 }
@@ -38,10 +38,7 @@ export async function dueTenants(
   without: readonly number[],
 ): Promise<{ tenantId: number; slug: string }[]> {
   const { rows } = await client.query<{ tenantId: number; slug: string }>({
-    text: `SELECT tenant_id AS "tenantId", slug FROM head JOIN tenant ON tenant.id = tenant_id
-           WHERE due_ms <= $1 AND tenant_id <> ALL($3::bigint[])
-             AND NOT EXISTS (SELECT 1 FROM restoring r WHERE r.tenant_id = head.tenant_id)
-           ORDER BY due_ms LIMIT $2`,
+    text: 'SELECT tenant_id AS "tenantId", slug FROM across_due($1, $2, $3)',
     values: [now, limit, without],
   });
   return rows;

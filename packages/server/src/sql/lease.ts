@@ -3,10 +3,9 @@
  * every change of holder, and the commit of a holder that lost it does nothing.
  */
 import { ServerError } from '../error.ts';
-import type { Queryable } from './connection.ts';
+import type { TenantQueryable } from './connection.ts';
 
 export interface Lease {
-  readonly tenantId: number;
   readonly token: number;
   /** Serial of the head when the lease was taken; 0 before the first publication. */
   readonly serial: number;
@@ -17,8 +16,7 @@ export interface Lease {
  * Blocks while a commit under an older token is under way, so whoever gets the lease sees its result.
  */
 export async function takeLease(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   holder: string,
   termMs: number,
 ): Promise<Lease | undefined> {
@@ -36,17 +34,17 @@ export async function takeLease(
            FROM (SELECT clock_timestamp() AS now) AS clock
            WHERE tenant_id = $1
            RETURNING holder = $2 AS mine, token, serial, set_config('synchronous_commit', 'off', true)`,
-    values: [tenantId, holder, termMs],
+    values: [client.tenantId, holder, termMs],
   });
   const row = rows[0];
   if (row === undefined) throw new ServerError('INTERNAL', 'a tenant has no lease row');
-  return row.mine ? { tenantId, token: row.token, serial: row.serial } : undefined;
+  return row.mine ? { token: row.token, serial: row.serial } : undefined;
 }
 
 /** Makes a lease last another term from now. Returns whether it is still ours. */
 export async function renewLease(
-  client: Queryable,
-  { tenantId, token }: Lease,
+  client: TenantQueryable,
+  { token }: Lease,
   holder: string,
   termMs: number,
 ): Promise<boolean> {
@@ -55,7 +53,7 @@ export async function renewLease(
     text: `UPDATE lease SET expires_at = clock_timestamp() + $4 * interval '1 millisecond'
            WHERE tenant_id = $1 AND holder = $2 AND token = $3
            RETURNING set_config('synchronous_commit', 'off', true)`,
-    values: [tenantId, holder, token, termMs],
+    values: [client.tenantId, holder, token, termMs],
   });
   return rows.length > 0;
 }
@@ -78,7 +76,7 @@ export interface Fence {
  *
  * @throws ServerError LEASE_LOST when the token is not the current one.
  */
-export async function passFence(client: Queryable, fence: Fence): Promise<boolean> {
+export async function passFence(client: TenantQueryable, fence: Fence): Promise<boolean> {
   const { rows } = await client.query<{ kept: boolean }>({
     name: 'lease-fence',
     text: `UPDATE lease SET
@@ -92,7 +90,7 @@ export async function passFence(client: Queryable, fence: Fence): Promise<boolea
            WHERE tenant_id = $1 AND holder = $2 AND token = $3 AND serial = $4
            RETURNING holder = $2 AND expires_at > clock_timestamp() AS kept`,
     values: [
-      fence.lease.tenantId,
+      client.tenantId,
       fence.holder,
       fence.lease.token,
       fence.serial,
@@ -107,11 +105,11 @@ export async function passFence(client: Queryable, fence: Fence): Promise<boolea
 }
 
 /** Gives the lease up without a commit. */
-export async function dropLease(client: Queryable, lease: Lease, holder: string): Promise<void> {
+export async function dropLease(client: TenantQueryable, lease: Lease, holder: string): Promise<void> {
   await client.query({
     name: 'lease-drop',
     text: `UPDATE lease SET expires_at = '-infinity' WHERE tenant_id = $1 AND holder = $2 AND token = $3
            RETURNING set_config('synchronous_commit', 'off', true)`,
-    values: [lease.tenantId, holder, lease.token],
+    values: [client.tenantId, holder, lease.token],
   });
 }

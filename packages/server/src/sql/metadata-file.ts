@@ -1,5 +1,5 @@
 /** Role files, snapshots and stored target files, as they were signed. */
-import type { Queryable } from './connection.ts';
+import type { TenantQueryable } from './connection.ts';
 
 export interface RoleRow {
   readonly role: string;
@@ -13,15 +13,14 @@ const roleColumns = 'role, version, length, sha256, expires_ms AS "expiresMs"';
 
 /** Undefined where there is no such version, or where only its digest was kept. */
 export async function readRoleFile(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   role: string,
   version: number,
 ): Promise<Buffer | undefined> {
   const { rows } = await client.query<{ bytes: Buffer | null }>({
     name: 'metadata-file',
     text: 'SELECT bytes FROM metadata_file WHERE tenant_id = $1 AND role = $2 AND version = $3',
-    values: [tenantId, role, version],
+    values: [client.tenantId, role, version],
   });
   return rows[0]?.bytes ?? undefined;
 }
@@ -30,7 +29,7 @@ export async function readRoleFile(
  * The newest version of each role that was live at `serial`. Walks the primary key from role to role, so that the
  * cost is that of the roles and not of all their versions.
  */
-export async function readRoles(client: Queryable, tenantId: number, serial: number): Promise<RoleRow[]> {
+export async function readRoles(client: TenantQueryable, serial: number): Promise<RoleRow[]> {
   const { rows } = await client.query<RoleRow>({
     name: 'roles-at',
     text: `WITH RECURSIVE newest AS (
@@ -43,15 +42,14 @@ export async function readRoles(client: Queryable, tenantId: number, serial: num
                ORDER BY role DESC, version DESC LIMIT 1) AS next
            )
            SELECT ${roleColumns} FROM newest`,
-    values: [tenantId, serial],
+    values: [client.tenantId, serial],
   });
   return rows;
 }
 
 /** What went live after the head `after` and up to the head `upTo`, oldest first. */
 export async function readRolesSince(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   after: number,
   upTo: number,
 ): Promise<RoleRow[]> {
@@ -59,7 +57,7 @@ export async function readRolesSince(
     name: 'roles-since',
     text: `SELECT ${roleColumns} FROM metadata_file
            WHERE tenant_id = $1 AND serial > $2 AND serial <= $3 ORDER BY serial, version`,
-    values: [tenantId, after, upTo],
+    values: [client.tenantId, after, upTo],
   });
   return rows;
 }
@@ -76,8 +74,7 @@ export interface VersionRow {
 
 /** Newest first. @param before a version: those below it */
 export async function readVersions(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   role: string,
   before: number | undefined,
   limit: number,
@@ -89,15 +86,14 @@ export async function readVersions(
            FROM metadata_file m LEFT JOIN proposal p ON p.publication_id = m.publication_id
            WHERE m.tenant_id = $1 AND m.role = $2 AND ($3::bigint IS NULL OR m.version < $3)
            ORDER BY m.version DESC LIMIT $4`,
-    values: [tenantId, role, before ?? null, limit],
+    values: [client.tenantId, role, before ?? null, limit],
   });
   return rows;
 }
 
 /** Who delegates to each role, from after the head `after` up to the head `upTo`, oldest first. */
 export async function readDelegators(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   after: number,
   upTo: number,
 ): Promise<{ role: string; delegator: string | null }[]> {
@@ -105,7 +101,7 @@ export async function readDelegators(
     name: 'delegators-since',
     text: `SELECT role, delegator FROM role_delegator
            WHERE tenant_id = $1 AND serial > $2 AND serial <= $3 ORDER BY serial`,
-    values: [tenantId, after, upTo],
+    values: [client.tenantId, after, upTo],
   });
   return rows;
 }
@@ -119,27 +115,25 @@ export interface SnapshotRow {
 }
 
 export async function readSnapshot(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   version: number,
 ): Promise<SnapshotRow | undefined> {
   const { rows } = await client.query<SnapshotRow>({
     name: 'snapshot-file',
     text: `SELECT serial, length, sha256, opening, closing FROM snapshot_file WHERE tenant_id = $1 AND version = $2`,
-    values: [tenantId, version],
+    values: [client.tenantId, version],
   });
   return rows[0];
 }
 
 export async function readTarget(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   path: string,
   sha256: Uint8Array,
 ): Promise<Buffer | undefined> {
   const { rows } = await client.query<{ bytes: Buffer }>({
     text: 'SELECT bytes FROM target_file WHERE tenant_id = $1 AND path = $2 AND sha256 = $3',
-    values: [tenantId, path, sha256],
+    values: [client.tenantId, path, sha256],
   });
   return rows[0]?.bytes;
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import Postgrator from 'postgrator';
 import { ServerError } from '../error.ts';
 import { transaction, type Database, type Queryable } from './connection.ts';
+import { missingRight } from './service-role.ts';
 
 const folder = fileURLToPath(new URL('../../../../migrations/', import.meta.url));
 
@@ -11,25 +12,37 @@ const lockId = 7_300_117;
 
 /**
  * All or nothing, in one transaction; several processes may call it at once. A schema of a later version is left as it
- * is. Returns the schema's version.
+ * is; who may not change the schema needs not, where it is as new as this version. Returns the schema's version.
  *
- * @throws ServerError SCHEMA_TOO_NEW where the schema says that this version does not know enough of it
+ * @throws ServerError SCHEMA_TOO_NEW where the schema says that this version does not know enough of it;
+ * DATABASE_RIGHTS where the login would have to change the schema and may not
  */
 export async function migrate(database: Database): Promise<number> {
   return transaction(database, async (client) => {
-    await client.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [lockId] });
+    const { rows } = await client.query<{ login: string }>({
+      text: 'SELECT session_user AS login, pg_advisory_xact_lock($1)',
+      values: [lockId],
+    });
     const postgrator = new Postgrator({
       driver: 'pg',
       migrationPattern: `${folder}*`,
       schemaTable: 'schema_version',
       newline: 'LF',
       execQuery: async (text) => {
-        const { rows } = await client.query<Record<string, unknown>>({ text });
-        return { rows };
+        const result = await client.query<Record<string, unknown>>({ text });
+        return { rows: result.rows };
       },
     });
-    await requireKnown(client, await postgrator.getMaxVersion());
-    await postgrator.migrate();
+    const newest = await postgrator.getMaxVersion();
+    await requireKnown(client, newest);
+    const version = await postgrator.getDatabaseVersion();
+    if (version >= newest) {
+      await postgrator.validateMigrations(version);
+      return version;
+    }
+    await postgrator.migrate().catch((error: unknown) => {
+      throw missingRight(error, rows[0]?.login ?? '');
+    });
     return postgrator.getDatabaseVersion();
   });
 }

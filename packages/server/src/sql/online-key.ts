@@ -1,5 +1,5 @@
 /** The keys that the service holds: sealed here, or by the URI of the place that holds them. */
-import type { Database, Queryable } from './connection.ts';
+import type { Database, Queryable, TenantQueryable } from './connection.ts';
 import { transaction } from './connection.ts';
 
 export type OnlinePurpose = 'snapshot' | 'timestamp';
@@ -38,25 +38,22 @@ export async function insertServiceKeys(
   tenantId: number,
   keys: readonly NewServiceKey[],
   /** The last of the same transaction. */
-  record: (client: Queryable) => Promise<void>,
+  record: (client: TenantQueryable) => Promise<void>,
 ): Promise<void> {
-  await transaction(database, async (client) => {
-    await insertKeys(client, tenantId, keys);
+  await transaction(database, async (session) => {
+    const client = session.of(tenantId);
+    await insertKeys(client, keys);
     await record(client);
   });
 }
 
-export async function insertKeys(
-  client: Queryable,
-  tenantId: number,
-  keys: readonly NewServiceKey[],
-): Promise<void> {
+export async function insertKeys(client: TenantQueryable, keys: readonly NewServiceKey[]): Promise<void> {
   for (const key of keys) {
     await client.query({
       text: `INSERT INTO online_key (tenant_id, purpose, number, key_id, wire, thumbprint, sealed, uri, role)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
       values: [
-        tenantId,
+        client.tenantId,
         key.purpose,
         key.number,
         key.keyId,
@@ -71,12 +68,12 @@ export async function insertKeys(
 }
 
 /** Snapshot and timestamp keys, newest first within a purpose. */
-export async function onlineKeysOf(client: Queryable, tenantId: number): Promise<OnlineKeyRow[]> {
+export async function onlineKeysOf(client: TenantQueryable): Promise<OnlineKeyRow[]> {
   const { rows } = await client.query<OnlineKeyRow>({
     name: 'online-keys',
     text: `SELECT purpose, number, key_id AS "keyId", wire, sealed, uri FROM online_key
            WHERE tenant_id = $1 AND purpose <> 'managed' ORDER BY purpose, number DESC`,
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows;
 }
@@ -90,21 +87,19 @@ export async function onlineKeysOfAll(
   tenantIds: readonly number[],
 ): Promise<(PublicKeyRow & { tenantId: number })[]> {
   const { rows } = await client.query<PublicKeyRow & { tenantId: number }>({
-    text: `SELECT tenant_id AS "tenantId", purpose, key_id AS "keyId", wire FROM online_key
-           WHERE tenant_id = ANY($1::bigint[]) AND purpose <> 'managed'
-           ORDER BY tenant_id, purpose, number DESC`,
+    text: `SELECT tenant_id AS "tenantId", purpose, key_id AS "keyId", wire FROM across_online_keys($1)`,
     values: [tenantIds],
   });
   return rows;
 }
 
 /** Managed keys of a tenant, newest first. */
-export async function managedKeysOf(client: Queryable, tenantId: number): Promise<ManagedKeyRow[]> {
+export async function managedKeysOf(client: TenantQueryable): Promise<ManagedKeyRow[]> {
   const { rows } = await client.query<ManagedKeyRow>({
     name: 'managed-keys',
     text: `SELECT purpose, number, key_id AS "keyId", wire, sealed, uri, role FROM online_key
            WHERE tenant_id = $1 AND purpose = 'managed' ORDER BY number DESC`,
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows;
 }
@@ -120,43 +115,38 @@ export async function heldAmong(
     keyId: string;
     role: string | null;
   }>({
-    text: `SELECT tenant_id AS "tenantId", purpose, key_id AS "keyId", role FROM online_key
-           WHERE key_id = ANY($1::text[])`,
+    text: `SELECT tenant_id AS "tenantId", purpose, key_id AS "keyId", role FROM across_held_keys($1)`,
     values: [keyIds],
   });
   return rows;
 }
 
 export interface SealedKeyRow {
-  readonly tenantId: number;
-  readonly slug: string;
   readonly purpose: KeyPurpose;
   readonly keyId: string;
   readonly role: string | null;
   readonly sealed: Buffer;
 }
 
-/** Every key that is sealed here, in pages: those behind `after`. */
-export async function sealedKeysAfter(
-  client: Queryable,
-  after: Pick<SealedKeyRow, 'tenantId' | 'purpose' | 'keyId'> | undefined,
-  limit: number,
-): Promise<SealedKeyRow[]> {
+/** Every key of a tenant that is sealed here. */
+export async function sealedKeysOf(client: TenantQueryable): Promise<SealedKeyRow[]> {
   const { rows } = await client.query<SealedKeyRow>({
-    text: `SELECT tenant_id AS "tenantId", slug, purpose, key_id AS "keyId", role, sealed
-           FROM online_key JOIN tenant ON tenant.id = tenant_id
-           WHERE (tenant_id, purpose, key_id) > ($1, $2, $3) AND sealed IS NOT NULL
-           ORDER BY tenant_id, purpose, key_id LIMIT $4`,
-    values: [after?.tenantId ?? 0, after?.purpose ?? '', after?.keyId ?? '', limit],
+    text: `SELECT purpose, key_id AS "keyId", role, sealed FROM online_key
+           WHERE tenant_id = $1 AND sealed IS NOT NULL`,
+    values: [client.tenantId],
   });
   return rows;
 }
 
 /** Replaces a sealed form by another one of the same key, unless somebody else did so first. */
-export async function replaceSealed(client: Queryable, row: SealedKeyRow, sealed: Uint8Array): Promise<void> {
+export async function replaceSealed(
+  client: TenantQueryable,
+  row: SealedKeyRow,
+  sealed: Uint8Array,
+): Promise<void> {
   await client.query({
     text: `UPDATE online_key SET sealed = $5
            WHERE tenant_id = $1 AND purpose = $2 AND key_id = $3 AND sealed = $4`,
-    values: [row.tenantId, row.purpose, row.keyId, row.sealed, sealed],
+    values: [client.tenantId, row.purpose, row.keyId, row.sealed, sealed],
   });
 }

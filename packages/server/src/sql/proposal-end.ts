@@ -1,6 +1,6 @@
 /** How proposals leave `open`. */
 import type { CurrentVersions, ProposalState } from '@mandate/api';
-import type { Queryable } from './connection.ts';
+import type { TenantQueryable } from './connection.ts';
 
 export interface Ending {
   readonly state: Exclude<ProposalState, 'open' | 'published'>;
@@ -13,8 +13,7 @@ export interface Ending {
 
 /** Ends an open proposal; does nothing to one that has ended. */
 export async function endProposal(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   number: number,
   ending: Ending,
   now: number,
@@ -40,7 +39,7 @@ export async function endProposal(
              'supersededBy', $5::integer, 'overtakenBy', overtaken_by))
            FROM ended`,
     values: [
-      tenantId,
+      client.tenantId,
       number,
       ending.state,
       ending.reason ?? null,
@@ -56,14 +55,13 @@ export async function endProposal(
 
 /** A proposal that ended otherwise has a successor now. */
 export async function linkSuccessor(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   number: number,
   successor: number,
 ): Promise<void> {
   await client.query({
     text: 'UPDATE proposal SET superseded_by = $3 WHERE tenant_id = $1 AND number = $2',
-    values: [tenantId, number, successor],
+    values: [client.tenantId, number, successor],
   });
 }
 
@@ -72,8 +70,7 @@ export async function linkSuccessor(
  * many of them were still open.
  */
 export async function publishProposals(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   numbers: readonly number[],
   now: number,
 ): Promise<number> {
@@ -90,19 +87,15 @@ export async function publishProposals(
              SELECT $1, number, $3, 'published', NULL, '{}' FROM ended
            )
            SELECT count(*) AS count FROM ended`,
-    values: [tenantId, numbers, now],
+    values: [client.tenantId, numbers, now],
   });
   return rows[0]?.count ?? 0;
 }
 
-export async function openNumbers(
-  client: Queryable,
-  tenantId: number,
-  numbers: readonly number[],
-): Promise<number[]> {
+export async function openNumbers(client: TenantQueryable, numbers: readonly number[]): Promise<number[]> {
   const { rows } = await client.query<{ number: number }>({
     text: `SELECT number FROM proposal WHERE tenant_id = $1 AND number = ANY($2::integer[]) AND state = 'open'`,
-    values: [tenantId, numbers],
+    values: [client.tenantId, numbers],
   });
   return rows.map(({ number }) => number);
 }

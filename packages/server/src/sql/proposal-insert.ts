@@ -1,8 +1,7 @@
 /** Making a proposal: its number, its limits, and what it takes the place of, in one transaction. */
-import type { Queryable } from './connection.ts';
+import type { TenantQueryable } from './connection.ts';
 
 export interface NewProposal {
-  readonly tenantId: number;
   readonly digest: Uint8Array;
   readonly message: string | undefined;
   readonly createdBy: string;
@@ -19,14 +18,13 @@ export interface NewProposal {
 
 /** One proposal of a tenant is made at a time. Returns what is open, and the number of the one with this digest. */
 export async function lockOpenProposals(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   digest: Uint8Array,
 ): Promise<{ count: number; bytes: number; same: number | null; next: number }> {
   await client.query({
     name: 'proposals-lock',
     text: 'SELECT 1 FROM tenant WHERE id = $1 FOR NO KEY UPDATE',
-    values: [tenantId],
+    values: [client.tenantId],
   });
   const { rows } = await client.query<{ count: number; bytes: number; same: number | null; next: number }>({
     name: 'proposals-open',
@@ -34,14 +32,19 @@ export async function lockOpenProposals(
              max(number) FILTER (WHERE digest = $2) AS same,
              (SELECT coalesce(max(number), 0) + 1 FROM proposal WHERE tenant_id = $1) AS next
            FROM proposal WHERE tenant_id = $1 AND state = 'open'`,
-    values: [tenantId, digest],
+    values: [client.tenantId, digest],
   });
   return rows[0] ?? { count: 0, bytes: 0, same: null, next: 1 };
 }
 
 /** Behind `lockOpenProposals`. */
-export async function insertProposal(client: Queryable, number: number, next: NewProposal): Promise<void> {
-  const { tenantId, files, targets } = next;
+export async function insertProposal(
+  client: TenantQueryable,
+  number: number,
+  next: NewProposal,
+): Promise<void> {
+  const { tenantId } = client;
+  const { files, targets } = next;
   await client.query({
     text: `INSERT INTO proposal (tenant_id, number, digest, message, created_by, created_ms, expires_ms, bytes,
              publication_id, relied_on, checked_serial, supersedes)

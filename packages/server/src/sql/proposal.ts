@@ -1,7 +1,7 @@
 /** Proposals as stored: reading them, and the short transactions that move them on. */
 import type { CurrentVersions, ProposalState } from '@mandate/api';
 import type { KeyId } from '@mandate/metadata';
-import type { Queryable } from './connection.ts';
+import type { TenantQueryable } from './connection.ts';
 
 export interface ProposalRow {
   readonly number: number;
@@ -54,22 +54,20 @@ const columns = `p.number, p.digest, p.state, p.complete_ms AS "completeMs", p.m
 const source = `proposal p LEFT JOIN publication u ON p.state = 'published' AND u.id = p.publication_id`;
 
 export async function readProposal(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   number: number,
 ): Promise<ProposalRow | undefined> {
   const { rows } = await client.query<ProposalRow>({
     name: 'proposal',
     text: `SELECT ${columns} FROM ${source} WHERE p.tenant_id = $1 AND p.number = $2`,
-    values: [tenantId, number],
+    values: [client.tenantId, number],
   });
   return rows[0];
 }
 
 /** Newest first. */
 export async function readProposals(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   filter: { state: ProposalState | undefined; before: number | undefined; limit: number },
 ): Promise<ProposalRow[]> {
   const { rows } = await client.query<ProposalRow>({
@@ -77,52 +75,47 @@ export async function readProposals(
     text: `SELECT ${columns} FROM ${source}
            WHERE p.tenant_id = $1 AND ($2::text IS NULL OR p.state = $2) AND ($3::bigint IS NULL OR p.number < $3)
            ORDER BY p.number DESC LIMIT $4`,
-    values: [tenantId, filter.state ?? null, filter.before ?? null, filter.limit],
+    values: [client.tenantId, filter.state ?? null, filter.before ?? null, filter.limit],
   });
   return rows;
 }
 
 /** The newest one that put exactly these files live. */
 export async function findPublished(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   digest: Uint8Array,
 ): Promise<number | undefined> {
   const { rows } = await client.query<{ number: number }>({
     text: `SELECT number FROM proposal WHERE tenant_id = $1 AND digest = $2 AND state = 'published'
            ORDER BY number DESC LIMIT 1`,
-    values: [tenantId, digest],
+    values: [client.tenantId, digest],
   });
   return rows[0]?.number;
 }
 
 /** What never changes of a proposal. */
-export async function readContent(client: Queryable, tenantId: number, number: number): Promise<ContentRow> {
+export async function readContent(client: TenantQueryable, number: number): Promise<ContentRow> {
   const files = await client.query<ContentRow['files'][number]>({
     name: 'proposal-files',
     text: `SELECT role, version, signed_text AS "signedText" FROM proposal_file
            WHERE tenant_id = $1 AND number = $2 ORDER BY position`,
-    values: [tenantId, number],
+    values: [client.tenantId, number],
   });
   const targets = await client.query<ContentRow['targets'][number]>({
     name: 'proposal-targets',
     text: 'SELECT path, bytes FROM proposal_target WHERE tenant_id = $1 AND number = $2 ORDER BY position',
-    values: [tenantId, number],
+    values: [client.tenantId, number],
   });
   return { files: files.rows, targets: targets.rows };
 }
 
 /** In the order they came. */
-export async function readSignatures(
-  client: Queryable,
-  tenantId: number,
-  number: number,
-): Promise<SignatureRow[]> {
+export async function readSignatures(client: TenantQueryable, number: number): Promise<SignatureRow[]> {
   const { rows } = await client.query<SignatureRow>({
     name: 'proposal-signatures',
     text: `SELECT role, key_id AS "keyId", sig, added_by AS "addedBy", added_ms AS "addedMs" FROM proposal_signature
            WHERE tenant_id = $1 AND number = $2 ORDER BY added_ms, role, key_id`,
-    values: [tenantId, number],
+    values: [client.tenantId, number],
   });
   return rows;
 }
@@ -136,17 +129,13 @@ export interface OpenState {
 }
 
 /** Locks the proposal for the rest of the transaction. */
-export async function lockProposal(
-  client: Queryable,
-  tenantId: number,
-  number: number,
-): Promise<OpenState | undefined> {
+export async function lockProposal(client: TenantQueryable, number: number): Promise<OpenState | undefined> {
   const { rows } = await client.query<OpenState>({
     name: 'proposal-lock',
     text: `SELECT state, complete_ms AS "completeMs", expires_ms AS "expiresMs", created_by AS "createdBy",
              superseded_by AS "supersededBy"
            FROM proposal WHERE tenant_id = $1 AND number = $2 FOR NO KEY UPDATE`,
-    values: [tenantId, number],
+    values: [client.tenantId, number],
   });
   return rows[0];
 }
@@ -159,8 +148,7 @@ export interface NewSignature {
 
 /** Those that are there already stay as they are. Returns the key ids of all, by role. */
 export async function insertSignatures(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   number: number,
   signatures: readonly NewSignature[],
   addedBy: string,
@@ -178,7 +166,7 @@ export async function insertSignatures(
              INSERT INTO proposal_event (tenant_id, number, at_ms, action, actor, detail)
              SELECT $1, $2, $7, 'sign', $6, jsonb_build_object('role', role, 'keyId', key_id) FROM added`,
       values: [
-        tenantId,
+        client.tenantId,
         number,
         signatures.map(({ role }) => role),
         signatures.map(({ keyId }) => keyId),
@@ -191,7 +179,7 @@ export async function insertSignatures(
   const { rows } = await client.query<{ role: string; keyId: KeyId }>({
     name: 'proposal-signed',
     text: `SELECT role, key_id AS "keyId" FROM proposal_signature WHERE tenant_id = $1 AND number = $2`,
-    values: [tenantId, number],
+    values: [client.tenantId, number],
   });
   const signed = new Map<string, Set<KeyId>>();
   for (const { role, keyId } of rows) signed.set(role, (signed.get(role) ?? new Set()).add(keyId));
@@ -200,8 +188,7 @@ export async function insertSignatures(
 
 /** Notes that the thresholds are met, or no longer are since other keys count now. */
 export async function setComplete(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   number: number,
   completeMs: number | null,
 ): Promise<void> {
@@ -209,14 +196,13 @@ export async function setComplete(
     name: 'proposal-complete',
     text: `UPDATE proposal SET complete_ms = $3 WHERE tenant_id = $1 AND number = $2 AND state = 'open'
              AND (complete_ms IS NULL) <> ($3::bigint IS NULL)`,
-    values: [tenantId, number, completeMs],
+    values: [client.tenantId, number, completeMs],
   });
 }
 
 /** Notes what the last check was made against. */
 export async function setChecked(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   number: number,
   reliedOn: ReadonlyMap<string, number>,
   serial: number,
@@ -225,6 +211,6 @@ export async function setChecked(
     name: 'proposal-checked',
     text: `UPDATE proposal SET relied_on = $3, checked_serial = $4
            WHERE tenant_id = $1 AND number = $2 AND state = 'open' AND checked_serial < $4`,
-    values: [tenantId, number, JSON.stringify(Object.fromEntries(reliedOn)), serial],
+    values: [client.tenantId, number, JSON.stringify(Object.fromEntries(reliedOn)), serial],
   });
 }

@@ -1,5 +1,5 @@
 /** Dropping the bytes of files that were superseded long ago; their rows stay, and with them version and digest. */
-import type { Queryable } from './connection.ts';
+import type { Queryable, TenantQueryable } from './connection.ts';
 
 /** Tenants where something went live before `cutoff` that pruning has not passed yet; by id, behind `after`. */
 export async function prunableTenants(
@@ -10,12 +10,7 @@ export async function prunableTenants(
 ): Promise<number[]> {
   const { rows } = await client.query<{ id: number }>({
     name: 'prunable',
-    text: `SELECT h.tenant_id AS id FROM head h LEFT JOIN pruned p ON p.tenant_id = h.tenant_id
-           WHERE h.tenant_id > $2 AND EXISTS (
-             SELECT 1 FROM (SELECT at_ms FROM metadata_file m
-                            WHERE m.tenant_id = h.tenant_id AND m.serial > coalesce(p.serial, 0)
-                            ORDER BY m.serial LIMIT 1) AS next WHERE next.at_ms < $1)
-           ORDER BY h.tenant_id LIMIT $3`,
+    text: 'SELECT tenant_id AS id FROM across_prunable($1, $2, $3)',
     values: [cutoff, after, limit],
   });
   return rows.map(({ id }) => id);
@@ -27,18 +22,17 @@ export async function prunableTenants(
  * at it.
  */
 export async function pruneStep(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   cutoff: number,
   limit: number,
 ): Promise<{ role: string; version: number }[] | undefined> {
   await client.query({
     text: 'INSERT INTO pruned (tenant_id, serial) VALUES ($1, 0) ON CONFLICT DO NOTHING',
-    values: [tenantId],
+    values: [client.tenantId],
   });
   const mark = await client.query<{ serial: number }>({
     text: 'SELECT serial FROM pruned WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED',
-    values: [tenantId],
+    values: [client.tenantId],
   });
   const from = mark.rows[0]?.serial;
   if (from === undefined) return undefined;
@@ -47,7 +41,7 @@ export async function pruneStep(
     text: `SELECT max(serial) AS serial FROM (
              SELECT serial, at_ms FROM metadata_file WHERE tenant_id = $1 AND serial > $2 ORDER BY serial LIMIT $4
            ) AS next WHERE at_ms < $3`,
-    values: [tenantId, from, cutoff, limit],
+    values: [client.tenantId, from, cutoff, limit],
   });
   const to = reach.rows[0]?.serial;
   if (to === undefined || to === null) return undefined;
@@ -57,11 +51,11 @@ export async function pruneStep(
              AND old.tenant_id = $1 AND old.role = next.role AND old.version = next.version - 1
              AND old.bytes IS NOT NULL
            RETURNING old.role, old.version`,
-    values: [tenantId, from, to],
+    values: [client.tenantId, from, to],
   });
   await client.query({
     text: 'UPDATE pruned SET serial = $2 WHERE tenant_id = $1',
-    values: [tenantId, to],
+    values: [client.tenantId, to],
   });
   return rows;
 }

@@ -1,5 +1,5 @@
 /** Writing a head with everything that goes live with it, and looking up what became of a publication. */
-import type { Queryable } from './connection.ts';
+import type { Queryable, TenantQueryable } from './connection.ts';
 import type { HeadRow } from './head.ts';
 
 export interface NewFile {
@@ -33,7 +33,6 @@ export interface NewAudit {
 }
 
 export interface NewHead {
-  readonly tenantId: number;
   readonly genesis: string;
   readonly head: HeadRow;
   /** Undefined when only the timestamp is new. */
@@ -63,8 +62,8 @@ function packed(files: readonly { bytes: Uint8Array }[]): {
 }
 
 /** What every head has. Runs in a transaction, behind the fence. */
-export async function insertHead(client: Queryable, next: NewHead): Promise<void> {
-  const { tenantId, head, files, publications, audit, snapshot } = next;
+export async function insertHead(client: TenantQueryable, next: NewHead): Promise<void> {
+  const { head, files, publications, audit, snapshot } = next;
   const pack = packed(files);
   await client.query({
     name: 'head-insert',
@@ -95,7 +94,7 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
         timestamp_expires_ms = $7, timestamp_issued_ms = $8, timestamp_bytes = $9, due_ms = $10, audit_seq = $11,
         audit_hash = $12`,
     values: [
-      tenantId,
+      client.tenantId,
       head.serial,
       head.rootVersion,
       head.snapshotVersion,
@@ -131,8 +130,8 @@ export async function insertHead(client: Queryable, next: NewHead): Promise<void
 }
 
 /** What few heads have: a genesis, changed delegators, stored target files. In the same transaction. */
-export async function insertRare(client: Queryable, next: NewHead): Promise<void> {
-  const { tenantId, head, targets, namedKeys } = next;
+export async function insertRare(client: TenantQueryable, next: NewHead): Promise<void> {
+  const { head, targets, namedKeys } = next;
   const delegators = [...next.delegators];
   const isFirst = head.serial === 1;
   if (!isFirst && delegators.length === 0 && targets.length === 0 && namedKeys.length === 0) return;
@@ -152,7 +151,7 @@ export async function insertRare(client: Queryable, next: NewHead): Promise<void
       FROM unnest($7::text[], $8::text[], $9::int[], $10::int[]) AS t (path, sha256, start, length)
       ON CONFLICT DO NOTHING`,
     values: [
-      tenantId,
+      client.tenantId,
       head.serial,
       next.genesis,
       delegators.map(([role]) => role),
@@ -170,7 +169,7 @@ export async function insertRare(client: Queryable, next: NewHead): Promise<void
 /** Tenants that have ever named one of these keys. @param keys thumbprints; key ids for rows of earlier versions */
 export async function tenantsNaming(client: Queryable, keys: readonly string[]): Promise<string[]> {
   const { rows } = await client.query<{ slug: string }>({
-    text: `SELECT DISTINCT slug FROM named_key JOIN tenant ON tenant.id = tenant_id WHERE key_id = ANY($1::text[])`,
+    text: 'SELECT slug FROM across_naming($1)',
     values: [keys],
   });
   return rows.map(({ slug }) => slug);
@@ -190,9 +189,8 @@ export interface PublicationRow {
 export async function findPublications(client: Queryable, ids: readonly string[]): Promise<PublicationRow[]> {
   const { rows } = await client.query<PublicationRow>({
     name: 'publications-by-id',
-    text: `SELECT publication.id, tenant_id AS "tenantId", slug, digest, snapshot_version AS "snapshotVersion",
-             timestamp_version AS "timestampVersion", versions
-           FROM publication JOIN tenant ON tenant.id = tenant_id WHERE publication.id = ANY($1::uuid[])`,
+    text: `SELECT id, tenant_id AS "tenantId", slug, digest, snapshot_version AS "snapshotVersion",
+             timestamp_version AS "timestampVersion", versions FROM across_publications($1)`,
     values: [ids],
   });
   return rows;

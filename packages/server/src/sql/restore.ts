@@ -1,5 +1,5 @@
 /** What a restored database keeps of its way back: see `migrations/009.do.restore.sql`. */
-import type { Queryable } from './connection.ts';
+import type { Queryable, TenantQueryable } from './connection.ts';
 
 /** Holds the lease of a tenant that is read-only. */
 const nobody = '00000000-0000-0000-0000-000000000000';
@@ -30,20 +30,7 @@ export async function insertRestore(client: Queryable, label: string, now: numbe
     values: [label, now],
   });
   if (rows.length === 0) return false;
-  await client.query({
-    text: 'INSERT INTO restoring (tenant_id) SELECT id FROM tenant ON CONFLICT DO NOTHING',
-  });
-  // Leases first, as a commit takes them. A new serial tells every process to look again.
-  await client.query({
-    text: `UPDATE lease SET token = token + 1, holder = $1, wanted_by = NULL, expires_at = 'infinity',
-             serial = CASE WHEN serial = 0 THEN 0 ELSE serial + 1 END`,
-    values: [nobody],
-  });
-  await client.query({ text: 'UPDATE head SET serial = serial + 1' });
-  // Numbers of the feed come again for other events: cursors given out since the backup are refused.
-  await client.query({
-    text: 'UPDATE feed SET epoch = substr(md5(random()::text || clock_timestamp()::text), 1, 8)',
-  });
+  await client.query({ text: 'SELECT across_begin_restore($1)', values: [nobody] });
   return true;
 }
 
@@ -56,7 +43,7 @@ export async function endRestores(client: Queryable, now: number): Promise<void>
 export async function endFinishedRestores(client: Queryable, now: number): Promise<void> {
   await client.query({
     text: `UPDATE restore SET ended_ms = $1
-           WHERE ended_ms IS NULL AND NOT EXISTS (SELECT 1 FROM restoring)`,
+           WHERE ended_ms IS NULL AND across_restoring_count() = 0`,
     values: [now],
   });
 }
@@ -69,8 +56,7 @@ export async function readGate(
   const { rows } = await client.query<{ unfinished: boolean; any: boolean; tenant: boolean }>({
     name: 'restore-gate',
     text: `SELECT EXISTS (SELECT 1 FROM restore WHERE ended_ms IS NULL) AS unfinished,
-             EXISTS (SELECT 1 FROM restoring) AS "any",
-             EXISTS (SELECT 1 FROM restoring JOIN tenant ON id = tenant_id WHERE slug = $1) AS tenant`,
+             any_tenant AS "any", this_tenant AS tenant FROM across_is_restoring($1)`,
     values: [slug ?? null],
   });
   return rows[0] as { unfinished: boolean; any: boolean; tenant: boolean };
@@ -83,22 +69,23 @@ export async function listRestoring(
   limit: number,
 ): Promise<{ slug: string; path: string; genesis: string | null }[]> {
   const { rows } = await client.query<{ slug: string; path: string; genesis: string | null }>({
-    text: `SELECT slug, path, genesis FROM restoring JOIN tenant ON id = tenant_id
-           WHERE slug > $1 COLLATE "C" ORDER BY slug LIMIT $2`,
+    text: 'SELECT slug, path, genesis FROM across_restoring($1, $2)',
     values: [after, limit],
   });
   return rows;
 }
 
 export async function countRestoring(client: Queryable): Promise<number> {
-  const { rows } = await client.query<{ count: number }>({ text: 'SELECT count(*) AS count FROM restoring' });
+  const { rows } = await client.query<{ count: number }>({
+    text: 'SELECT across_restoring_count() AS count',
+  });
   return rows[0]?.count ?? 0;
 }
 
-export async function isRestoring(client: Queryable, tenantId: number): Promise<boolean> {
+export async function isRestoring(client: TenantQueryable): Promise<boolean> {
   const { rows } = await client.query({
     text: 'SELECT 1 FROM restoring WHERE tenant_id = $1',
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows.length > 0;
 }
@@ -110,8 +97,7 @@ export async function isRestoring(client: Queryable, tenantId: number): Promise<
  * @returns false where somebody else was first
  */
 export async function reopenTenant(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   serial: number,
   moved: boolean,
 ): Promise<boolean> {
@@ -120,11 +106,11 @@ export async function reopenTenant(
              serial = serial + $3
            WHERE tenant_id = $1 AND serial = $2 AND EXISTS (SELECT 1 FROM restoring WHERE tenant_id = $1)
            RETURNING tenant_id`,
-    values: [tenantId, serial, moved ? 1 : 0],
+    values: [client.tenantId, serial, moved ? 1 : 0],
   });
   if (rows.length === 0) return false;
   for (const table of ['restore_file', 'restore_target', 'restoring'])
-    await client.query({ text: `DELETE FROM ${table} WHERE tenant_id = $1`, values: [tenantId] });
+    await client.query({ text: `DELETE FROM ${table} WHERE tenant_id = $1`, values: [client.tenantId] });
   return true;
 }
 
@@ -135,19 +121,18 @@ export interface KeptRow {
 }
 
 /** Roots, timestamps and snapshots that were sent. */
-export async function readKeptTop(client: Queryable, tenantId: number): Promise<KeptRow[]> {
+export async function readKeptTop(client: TenantQueryable): Promise<KeptRow[]> {
   const { rows } = await client.query<KeptRow>({
     text: `SELECT role, version, bytes FROM restore_file
            WHERE tenant_id = $1 AND role IN ('root', 'timestamp', 'snapshot') ORDER BY role, version`,
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows;
 }
 
 /** @param sha256 hex; undefined: any file of the version */
 export async function readKeptRole(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   role: string,
   version: number,
   sha256: string | undefined,
@@ -156,14 +141,13 @@ export async function readKeptRole(
     text: `SELECT bytes FROM restore_file
            WHERE tenant_id = $1 AND role = $2 AND version = $3 AND ($4::text IS NULL OR sha256 = decode($4, 'hex'))
            ORDER BY sha256 LIMIT 1`,
-    values: [tenantId, role, version, sha256 ?? null],
+    values: [client.tenantId, role, version, sha256 ?? null],
   });
   return rows[0]?.bytes;
 }
 
 export async function insertKept(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   files: readonly (KeptRow & { readonly sha256: string })[],
 ): Promise<void> {
   for (const { role, version, sha256, bytes } of files) {
@@ -171,7 +155,7 @@ export async function insertKept(
       text: `INSERT INTO restore_file (tenant_id, role, version, sha256, bytes)
              SELECT $1, $2, $3, decode($4, 'hex'), $5
              WHERE EXISTS (SELECT 1 FROM restoring WHERE tenant_id = $1) ON CONFLICT DO NOTHING`,
-      values: [tenantId, role, version, sha256, bytes],
+      values: [client.tenantId, role, version, sha256, bytes],
     });
   }
 }
@@ -184,8 +168,7 @@ interface KeptTarget {
 }
 
 export async function insertKeptTargets(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   targets: readonly KeptTarget[],
 ): Promise<void> {
   for (const { path, sha256, bytes } of targets) {
@@ -193,15 +176,14 @@ export async function insertKeptTargets(
       text: `INSERT INTO restore_target (tenant_id, path, sha256, bytes)
              SELECT $1, $2, decode($3, 'hex'), $4
              WHERE EXISTS (SELECT 1 FROM restoring WHERE tenant_id = $1) ON CONFLICT DO NOTHING`,
-      values: [tenantId, path, sha256, bytes],
+      values: [client.tenantId, path, sha256, bytes],
     });
   }
 }
 
 /** Of these, what is neither stored nor sent: `path` and `sha256`, hex. */
 export async function missingTargetsOf(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   wanted: readonly { path: string; sha256: string }[],
 ): Promise<{ path: string; sha256: string }[]> {
   const { rows } = await client.query<{ path: string; sha256: string }>({
@@ -210,14 +192,13 @@ export async function missingTargetsOf(
                              WHERE t.tenant_id = $1 AND t.path = w.path AND t.sha256 = decode(w.sha256, 'hex'))
              AND NOT EXISTS (SELECT 1 FROM restore_target t
                              WHERE t.tenant_id = $1 AND t.path = w.path AND t.sha256 = decode(w.sha256, 'hex'))`,
-    values: [tenantId, wanted.map(({ path }) => path), wanted.map(({ sha256 }) => sha256)],
+    values: [client.tenantId, wanted.map(({ path }) => path), wanted.map(({ sha256 }) => sha256)],
   });
   return rows;
 }
 
 export async function readKeptTargets(
-  client: Queryable,
-  tenantId: number,
+  client: TenantQueryable,
   wanted: readonly { path: string; sha256: string }[],
 ): Promise<{ path: string; sha256: string; bytes: Buffer }[]> {
   const { rows } = await client.query<{ path: string; sha256: string; bytes: Buffer }>({
@@ -225,7 +206,7 @@ export async function readKeptTargets(
            JOIN unnest($2::text[], $3::text[]) AS w (path, sha256)
              ON t.path = w.path AND t.sha256 = decode(w.sha256, 'hex')
            WHERE t.tenant_id = $1`,
-    values: [tenantId, wanted.map(({ path }) => path), wanted.map(({ sha256 }) => sha256)],
+    values: [client.tenantId, wanted.map(({ path }) => path), wanted.map(({ sha256 }) => sha256)],
   });
   return rows;
 }
@@ -233,8 +214,7 @@ export async function readKeptTargets(
 /** Which database this is, and the newest timestamp version in it: that grows with every write to any tenant. */
 export async function readHighWater(client: Queryable): Promise<{ id: string; version: number }> {
   const { rows } = await client.query<{ id: string; version: number }>({
-    text: `SELECT (SELECT id FROM database_identity) AS id,
-             coalesce((SELECT max(timestamp_version) FROM head), 0) AS version`,
+    text: 'SELECT id, across_high_water() AS version FROM database_identity',
   });
   return rows[0] as { id: string; version: number };
 }

@@ -2,7 +2,7 @@
 import type { Visibility } from '@mandate/api';
 import type { Grantee, HeldGrant } from '../caller.ts';
 import { ruleDigest, exactKeyOf } from '../oidc-rule.ts';
-import type { Database, Queryable } from './connection.ts';
+import type { Database, Queryable, Session, TenantQueryable } from './connection.ts';
 import { transaction } from './connection.ts';
 import { insertKeys, type NewServiceKey } from './online-key.ts';
 import { requireVisibleAbove } from './visibility.ts';
@@ -33,37 +33,43 @@ export async function insertTenant(
   database: Database,
   tenant: NewTenant,
   /** The last of the same transaction. */
-  record: (client: Queryable, tenantId: number) => Promise<void>,
+  record: (session: Session, tenantId: number) => Promise<void>,
 ): Promise<TenantRow | undefined> {
-  return transaction(database, async (client) => {
-    if (tenant.visibility === 'public') await requireVisibleAbove(client, tenant.ancestors);
+  return transaction(database, async (session) => {
+    if (tenant.visibility === 'public') await requireVisibleAbove(session, tenant.ancestors);
+    // The row is written as the tenant's own, so its id comes first.
+    const drawn = await session.query<{ id: number }>({
+      text: `SELECT nextval(pg_get_serial_sequence('tenant', 'id')) AS id`,
+    });
+    const id = (drawn.rows[0] as { id: number }).id;
+    const client = session.of(id);
     const { rows } = await client.query<TenantRow>({
-      text: `INSERT INTO tenant (slug, path, visibility) VALUES ($1, $2, $3)
+      text: `INSERT INTO tenant (id, slug, path, visibility) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)
              ON CONFLICT (slug) DO NOTHING RETURNING ${columns}`,
-      values: [tenant.slug, tenant.path, tenant.visibility],
+      values: [id, tenant.slug, tenant.path, tenant.visibility],
     });
     const row = rows[0];
     if (row === undefined) return undefined;
-    await insertKeys(client, row.id, tenant.keys);
-    await client.query({ text: 'INSERT INTO lease (tenant_id) VALUES ($1)', values: [row.id] });
-    await insertOwner(client, row.id, tenant.owner);
-    await record(client, row.id);
+    await insertKeys(client, tenant.keys);
+    await client.query({ text: 'INSERT INTO lease (tenant_id) VALUES ($1)', values: [id] });
+    await insertOwner(client, tenant.owner);
+    await record(session, id);
     return row;
   });
 }
 
-async function insertOwner(client: Queryable, tenantId: number, owner: Grantee | undefined): Promise<void> {
+async function insertOwner(client: TenantQueryable, owner: Grantee | undefined): Promise<void> {
   if (owner?.kind === 'token') {
     await client.query({
       text: `INSERT INTO api_grant (token_id, tenant_id, level) VALUES ($1, $2, 'owner')`,
-      values: [owner.id, tenantId],
+      values: [owner.id, client.tenantId],
     });
   } else if (owner !== undefined) {
     const rule = { issuer: owner.issuer, subject: owner.subject };
     await client.query({
       text: `INSERT INTO oidc_grant (tenant_id, level, inherit, issuer, subject, claims, exact, digest)
              VALUES ($1, 'owner', false, $2, $3, '{}', $4, $5)`,
-      values: [tenantId, rule.issuer, rule.subject, exactKeyOf(rule), ruleDigest(rule)],
+      values: [client.tenantId, rule.issuer, rule.subject, exactKeyOf(rule), ruleDigest(rule)],
     });
   }
 }
@@ -75,7 +81,7 @@ export async function findTenant(client: Queryable, slug: string): Promise<Tenan
   if (!slugForm.test(slug)) return undefined;
   const { rows } = await client.query<TenantRow>({
     name: 'tenant-by-slug',
-    text: `SELECT ${columns} FROM tenant WHERE slug = $1`,
+    text: `SELECT ${columns} FROM across_tenant($1)`,
     values: [slug],
   });
   return rows[0];
@@ -88,10 +94,7 @@ export async function listTenants(
 ): Promise<TenantRow[]> {
   const inherited = grants?.filter(({ inherit, tenant }) => inherit && tenant !== '~');
   const { rows } = await client.query<TenantRow>({
-    text: `SELECT ${columns} FROM tenant
-           WHERE $1::text[] IS NULL OR slug = ANY($1)
-              OR EXISTS (SELECT 1 FROM unnest($2::text[]) AS above (prefix) WHERE starts_with(slug, prefix))
-           ORDER BY slug`,
+    text: `SELECT ${columns} FROM across_tenants($1, $2)`,
     values: [
       grants?.map(({ tenant }) => tenant) ?? null,
       inherited?.map(({ tenant }) => `${tenant}~`) ?? null,

@@ -1,7 +1,7 @@
 /** API tokens and grants. */
 import type { GrantLevel } from '@mandate/api';
 import type { HeldGrant } from '../caller.ts';
-import { transaction, type Database, type Queryable } from './connection.ts';
+import { transaction, type Database, type Queryable, type Session } from './connection.ts';
 
 export interface TokenRow {
   readonly id: string;
@@ -29,10 +29,10 @@ export interface NewToken {
 
 /** Without the hash. */
 const columns = `id, label, operator, expires_ms AS "expiresMs",
-             (SELECT coalesce(json_agg(json_build_object('tenantId', g.tenant_id, 'tenant', t.slug, 'level', g.level,
+             (SELECT coalesce(json_agg(json_build_object('tenantId', g.tenant_id, 'tenant', g.slug, 'level', g.level,
                                                          'inherit', g.inherit)
-                                       ORDER BY t.slug), '[]')
-              FROM api_grant g JOIN tenant t ON t.id = g.tenant_id WHERE g.token_id = api_token.id) AS grants`;
+                                       ORDER BY g.slug), '[]')
+              FROM across_token_grants(api_token.id) g) AS grants`;
 
 export async function findToken(client: Queryable, id: string): Promise<TokenRow | undefined> {
   const { rows } = await client.query<TokenRow>({
@@ -64,7 +64,7 @@ export async function listTokens(
 export async function insertToken(
   database: Database,
   token: NewToken,
-  record: (client: Queryable) => Promise<void>,
+  record: (client: Session) => Promise<void>,
 ): Promise<void> {
   await transaction(database, async (client) => {
     await client.query({
@@ -79,16 +79,12 @@ export async function insertToken(
         token.expiresMs ?? null,
       ],
     });
-    await client.query({
-      text: `INSERT INTO api_grant (token_id, tenant_id, level, inherit)
-             SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::boolean[])`,
-      values: [
-        token.id,
-        token.grants.map((grant) => grant.tenantId),
-        token.grants.map((grant) => grant.level),
-        token.grants.map((grant) => grant.inherit),
-      ],
-    });
+    for (const { tenantId, level, inherit } of token.grants) {
+      await client.of(tenantId).query({
+        text: 'INSERT INTO api_grant (token_id, tenant_id, level, inherit) VALUES ($1, $2, $3, $4)',
+        values: [token.id, tenantId, level, inherit],
+      });
+    }
     await record(client);
   });
 }
@@ -121,7 +117,7 @@ export async function deleteToken(
   database: Database,
   id: string,
   by: string | undefined,
-  record: (client: Queryable, token: TokenRow) => Promise<void>,
+  record: (client: Session, token: TokenRow) => Promise<void>,
 ): Promise<boolean> {
   if (!idForm.test(id)) return false;
   return transaction(database, async (client) => {

@@ -1,7 +1,7 @@
 /** Who may see a tenant: what readers are served, and changing it. */
 import type { Visibility } from '@mandate/api';
 import { ServerError } from '../error.ts';
-import { transaction, type Database, type Queryable } from './connection.ts';
+import { transaction, type Database, type Queryable, type TenantQueryable } from './connection.ts';
 
 /** What is live in a tenant, as far as readers are concerned. */
 export interface ServedRow {
@@ -13,7 +13,7 @@ export interface ServedRow {
 }
 
 /** Undefined before the first publication. */
-export async function readServed(client: Queryable, tenantId: number): Promise<ServedRow | undefined> {
+export async function readServed(client: TenantQueryable): Promise<ServedRow | undefined> {
   const { rows } = await client.query<ServedRow>({
     name: 'served',
     text: `SELECT serial, root_version AS "rootVersion",
@@ -21,7 +21,7 @@ export async function readServed(client: Queryable, tenantId: number): Promise<S
                   ELSE timestamp_bytes END AS "timestampBytes",
              visibility = 'private' AS "isPrivate"
            FROM head JOIN tenant ON tenant.id = tenant_id WHERE head.tenant_id = $1`,
-    values: [tenantId],
+    values: [client.tenantId],
   });
   return rows[0];
 }
@@ -36,7 +36,7 @@ export async function findPublicTenant(client: Queryable, slug: string): Promise
   if (!slugForm.test(slug)) return undefined;
   const { rows } = await client.query<{ id: number }>({
     name: 'tenant-public',
-    text: `SELECT id FROM tenant WHERE slug = $1 AND visibility = 'public'`,
+    text: 'SELECT id FROM across_public_tenant($1)',
     values: [slug],
   });
   return rows[0]?.id;
@@ -49,11 +49,7 @@ export async function changedServed(
 ): Promise<number[]> {
   const { rows } = await client.query<{ tenantId: number }>({
     name: 'served-changed',
-    text: `SELECT tenant_id AS "tenantId" FROM head
-           JOIN unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS known (id, serial, private)
-             ON known.id = tenant_id
-           JOIN tenant ON tenant.id = tenant_id
-           WHERE head.serial <> known.serial OR (visibility = 'private') <> known.private`,
+    text: 'SELECT tenant_id AS "tenantId" FROM across_changed($1, $2, $3)',
     values: [
       known.map(({ tenantId }) => tenantId),
       known.map(({ serial }) => serial),
@@ -71,7 +67,7 @@ export async function changedServed(
  */
 export async function requireVisibleAbove(client: Queryable, ancestors: readonly string[]): Promise<void> {
   const { rows } = await client.query<{ path: string; visibility: Visibility }>({
-    text: `SELECT path, visibility FROM tenant WHERE slug = ANY($1::text[]) ORDER BY slug FOR SHARE`,
+    text: 'SELECT path, visibility FROM across_hold_above($1)',
     values: [ancestors],
   });
   const above = rows.find(({ visibility }) => visibility === 'private');
@@ -85,16 +81,17 @@ export async function requireVisibleAbove(client: Queryable, ancestors: readonly
 /** @throws ServerError CONFLICT where what is above is private, or something below is public */
 export async function setVisibility(
   database: Database,
-  { slug, ancestors }: { slug: string; ancestors: readonly string[] },
+  { id, slug, ancestors }: { id: number; slug: string; ancestors: readonly string[] },
   visibility: Visibility,
   /** The last of the same transaction, where it was another before. */
-  record: (client: Queryable) => Promise<void>,
+  record: (client: TenantQueryable) => Promise<void>,
 ): Promise<void> {
-  await transaction(database, async (client) => {
+  await transaction(database, async (session) => {
+    const client = session.of(id);
     if (visibility === 'public') await requireVisibleAbove(client, ancestors);
     const { rowCount } = await client.query({
-      text: 'UPDATE tenant SET visibility = $2 WHERE slug = $1 AND visibility <> $2',
-      values: [slug, visibility],
+      text: 'UPDATE tenant SET visibility = $2 WHERE id = $1 AND visibility <> $2',
+      values: [id, visibility],
     });
     if (rowCount === 0) return;
     if (visibility === 'private' && slug !== '~') await requireHiddenBelow(client, slug);
@@ -104,7 +101,7 @@ export async function setVisibility(
 
 async function requireHiddenBelow(client: Queryable, slug: string): Promise<void> {
   const { rows } = await client.query<{ path: string }>({
-    text: `SELECT path FROM tenant WHERE starts_with(slug, $1) AND visibility = 'public' ORDER BY slug LIMIT 1`,
+    text: 'SELECT path FROM across_public_below($1)',
     values: [`${slug}~`],
   });
   const below = rows[0];

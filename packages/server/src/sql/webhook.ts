@@ -1,6 +1,13 @@
 /** Webhooks: who gets which events, how far each one is, and who sends to it now. */
 import type { FeedEventType } from '@mandate/api';
-import type { Queryable } from './connection.ts';
+import {
+  deploymentId,
+  inOrder,
+  transaction,
+  type Database,
+  type Queryable,
+  type TenantQueryable,
+} from './connection.ts';
 
 export interface WebhookRow {
   readonly id: string;
@@ -30,9 +37,13 @@ const columns = `w.id, w.tenant_id AS "tenantId", (SELECT slug FROM tenant WHERE
   w.failing_since_ms AS "failingSinceMs", w.last_failure AS "lastFailure", w.delivered_ms AS "deliveredMs", w.token,
   w.created_by AS "createdBy", w.created_ms AS "createdMs"`;
 
+/** Null for the operator's own, which belong to the deployment. */
+function holderOf({ tenantId }: TenantQueryable): number | null {
+  return tenantId === deploymentId ? null : tenantId;
+}
+
 export interface NewWebhook {
   readonly id: string;
-  readonly tenantId: number | undefined;
   readonly url: string;
   readonly events: readonly FeedEventType[];
   readonly secret: Uint8Array;
@@ -42,7 +53,7 @@ export interface NewWebhook {
 
 /** From the end of the feed as it is. Undefined where there are `most` already. */
 export async function insertWebhook(
-  client: Queryable,
+  client: TenantQueryable,
   next: NewWebhook,
   most: number,
 ): Promise<WebhookRow | undefined> {
@@ -50,12 +61,12 @@ export async function insertWebhook(
     text: `INSERT INTO webhook AS w (id, tenant_id, url, events, secret, created_by, created_ms, cursor)
            SELECT $1, $2::bigint, $3, $4, $5, $6, $7,
              CASE WHEN $2 IS NULL THEN last_seq
-                  ELSE coalesce((SELECT last_seq FROM feed_tenant WHERE tenant_id = $2), 0) END
+                  ELSE coalesce((SELECT t.last_seq FROM feed_tenant t WHERE tenant_id = $2), 0) END
            FROM feed WHERE (SELECT count(*) FROM webhook WHERE tenant_id IS NOT DISTINCT FROM $2) < $8
            RETURNING ${columns}`,
     values: [
       next.id,
-      next.tenantId ?? null,
+      holderOf(client),
       next.url,
       next.events,
       next.secret,
@@ -67,43 +78,35 @@ export async function insertWebhook(
   return rows[0];
 }
 
-/** Of a tenant, or with undefined the operator's; in the order they were made. */
-export async function listWebhooks(client: Queryable, tenantId: number | undefined): Promise<WebhookRow[]> {
+/** In the order they were made. */
+export async function listWebhooks(client: TenantQueryable): Promise<WebhookRow[]> {
   const { rows } = await client.query<WebhookRow>({
     text: `SELECT ${columns} FROM webhook w WHERE tenant_id IS NOT DISTINCT FROM $1::bigint ORDER BY created_ms, id`,
-    values: [tenantId ?? null],
+    values: [holderOf(client)],
   });
   return rows;
 }
 
-export async function findWebhook(
-  client: Queryable,
-  tenantId: number | undefined,
-  id: string,
-): Promise<WebhookRow | undefined> {
+export async function findWebhook(client: TenantQueryable, id: string): Promise<WebhookRow | undefined> {
   const { rows } = await client.query<WebhookRow>({
     text: `SELECT ${columns} FROM webhook w WHERE id = $2 AND tenant_id IS NOT DISTINCT FROM $1::bigint`,
-    values: [tenantId ?? null, id],
+    values: [holderOf(client), id],
   });
   return rows[0];
 }
 
 /** Whether there was one. */
-export async function deleteWebhook(
-  client: Queryable,
-  tenantId: number | undefined,
-  id: string,
-): Promise<boolean> {
+export async function deleteWebhook(client: TenantQueryable, id: string): Promise<boolean> {
   const { rowCount } = await client.query({
     text: 'DELETE FROM webhook WHERE id = $2 AND tenant_id IS NOT DISTINCT FROM $1::bigint',
-    values: [tenantId ?? null, id],
+    values: [holderOf(client), id],
   });
   return rowCount === 1;
 }
 
 /** The secret so far signs as well until `oldUntilMs`. */
 export async function rotateWebhook(
-  client: Queryable,
+  client: TenantQueryable,
   id: string,
   secret: Uint8Array,
   oldUntilMs: number,
@@ -115,7 +118,7 @@ export async function rotateWebhook(
   return rows[0];
 }
 
-export async function resumeWebhook(client: Queryable, id: string): Promise<WebhookRow | undefined> {
+export async function resumeWebhook(client: TenantQueryable, id: string): Promise<WebhookRow | undefined> {
   const { rows } = await client.query<WebhookRow>({
     text: `UPDATE webhook w SET disabled_reason = NULL, attempts = 0, next_attempt_ms = 0, failing_since_ms = NULL
            WHERE id = $1 RETURNING ${columns}`,
@@ -126,7 +129,7 @@ export async function resumeWebhook(client: Queryable, id: string): Promise<Webh
 
 /** Replaces sealed secrets by another form of the same, unless somebody else changed them first. */
 export async function replaceWebhookSecrets(
-  client: Queryable,
+  client: TenantQueryable,
   row: WebhookRow,
   secret: Uint8Array,
   oldSecret: Uint8Array | null,
@@ -138,35 +141,29 @@ export async function replaceWebhookSecrets(
   });
 }
 
-/** Every webhook, in pages: those behind `after`. */
-export async function webhooksAfter(client: Queryable, after: string, limit: number): Promise<WebhookRow[]> {
-  const { rows } = await client.query<WebhookRow>({
-    text: `SELECT ${columns} FROM webhook w WHERE id > $1 ORDER BY id LIMIT $2`,
-    values: [after, limit],
-  });
-  return rows;
-}
-
 /** Takes webhooks that have events to send and that nobody sends to now. */
 export async function claimWebhooks(
-  client: Queryable,
+  database: Database,
   now: number,
   leaseMs: number,
   limit: number,
 ): Promise<WebhookRow[]> {
-  const { rows } = await client.query<WebhookRow>({
-    name: 'webhooks-claim',
-    text: `UPDATE webhook w SET token = w.token + 1, leased_until = clock_timestamp() + $2 * interval '1 millisecond'
-           FROM (
-             SELECT due.id FROM webhook due CROSS JOIN feed LEFT JOIN feed_tenant f ON f.tenant_id = due.tenant_id
-             WHERE due.disabled_reason IS NULL AND due.next_attempt_ms <= $1 AND due.leased_until <= clock_timestamp()
-               AND due.cursor < CASE WHEN due.tenant_id IS NULL THEN feed.last_seq ELSE f.last_seq END
-             ORDER BY due.next_attempt_ms, due.id LIMIT $3 FOR UPDATE OF due SKIP LOCKED
-           ) AS due
-           WHERE w.id = due.id RETURNING ${columns}`,
-    values: [now, leaseMs, limit],
+  return transaction(database, async (session) => {
+    const claimed = await session.query<{ id: string; tenantId: number | null }>({
+      name: 'webhooks-claim',
+      text: 'SELECT id, tenant_id AS "tenantId" FROM across_claim_webhooks($1, $2, $3)',
+      values: [now, leaseMs, limit],
+    });
+    const found = await inOrder(
+      database,
+      claimed.rows.map(
+        ({ id, tenantId }) =>
+          () =>
+            findWebhook(session.of(tenantId ?? deploymentId), id),
+      ),
+    );
+    return found.filter((row) => row !== undefined);
   });
-  return rows;
 }
 
 export interface WebhookProgress {
@@ -180,7 +177,7 @@ export interface WebhookProgress {
 
 /** Notes what is done and holds the lease for another term, or with 0 gives it up. False where it is not ours any more. */
 export async function advanceWebhook(
-  client: Queryable,
+  client: TenantQueryable,
   { id, token, cursor, deliveredMs }: WebhookProgress,
   leaseMs: number,
 ): Promise<boolean> {
@@ -206,7 +203,7 @@ export interface WebhookFailure {
   readonly disabledReason: string | undefined;
 }
 
-export async function failWebhook(client: Queryable, failed: WebhookFailure): Promise<void> {
+export async function failWebhook(client: TenantQueryable, failed: WebhookFailure): Promise<void> {
   await client.query({
     text: `UPDATE webhook SET attempts = attempts + 1, last_failure = $3,
              failing_since_ms = coalesce(failing_since_ms, $4), next_attempt_ms = $5, disabled_reason = $6,
@@ -228,9 +225,7 @@ export async function countWebhooks(
 ): Promise<{ active: number; failing: number; disabled: number }> {
   const { rows } = await client.query<{ active: number; failing: number; disabled: number }>({
     name: 'webhooks-count',
-    text: `SELECT count(*) FILTER (WHERE disabled_reason IS NULL AND failing_since_ms IS NULL) AS active,
-             count(*) FILTER (WHERE disabled_reason IS NULL AND failing_since_ms IS NOT NULL) AS failing,
-             count(*) FILTER (WHERE disabled_reason IS NOT NULL) AS disabled FROM webhook`,
+    text: 'SELECT active, failing, disabled FROM across_webhook_counts()',
   });
   return rows[0] ?? { active: 0, failing: 0, disabled: 0 };
 }
