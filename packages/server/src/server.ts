@@ -8,6 +8,7 @@ import { answerClientErrors } from './client-error.ts';
 import { AuditKey } from './audit-key.ts';
 import { Authenticator } from './authenticator.ts';
 import type { ServerConfig } from './config.ts';
+import { Connections } from './connections.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { ServerError } from './error.ts';
 import { EventFeed } from './event-feed.ts';
@@ -326,6 +327,7 @@ async function run(
   );
   server.maxHeadersCount = maxHeaders;
   answerClientErrors(server);
+  const connections = new Connections(server);
   await listen(server, config);
   upkeep.start();
   void sweeper.run();
@@ -346,7 +348,7 @@ async function run(
       await upkeep.stop();
       await feed.stopSending();
       await restoreWatch.stop();
-      await stop(server, config.stopTimeoutMs);
+      await connections.end(config.stopTimeoutMs);
       const idle = sweeper.stop().then(() => registry.idle());
       await Promise.race([idle, sleep(config.stopTimeoutMs, undefined, { ref: false })]);
       await feed.close();
@@ -376,17 +378,4 @@ async function listen(server: Server, { port, host }: ServerConfig): Promise<voi
       resolve();
     });
   });
-}
-
-/** No new connections; idle ones end now, busy ones after their answer or when the time is up. */
-async function stop(server: Server, timeoutMs: number): Promise<void> {
-  const end = setTimeout(() => server.closeAllConnections(), timeoutMs);
-  // A connection that was busy becomes an idle one, which the server would keep open for the next request.
-  const sweep = setInterval(() => server.closeIdleConnections(), 50);
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
-  clearInterval(sweep);
-  clearTimeout(end);
 }
