@@ -98,6 +98,29 @@ describe('rate limits', () => {
       assert.equal((await ask(file('acme'), from)).status, 200);
     });
 
+    it('count a detached anchor that is not there as a request of its principal, and as a refusal only without a good token', async () => {
+      const from = '198.51.100.3';
+      const anchor = (segment: string): string => `/tuf/~/metadata/anchor~${segment}.json`;
+      const { token: reader } = await service.operator.with([{ tenant: 'acme', level: 'reader' }]);
+      // As many as a principal may ask: of what is there and hidden, of what nobody has, of what it may read and has none.
+      for (let i = 0; i < 18; i += 1)
+        assert.equal(
+          (await ask(anchor(['hidden', 'absent', 'acme'][i % 3] ?? ''), from, reader)).status,
+          404,
+        );
+      assert.equal((await ask(file('hidden'), from, reader)).status, 404);
+      for (const segment of ['hidden', 'acme'])
+        assert.equal((await ask(anchor(segment), from, reader)).status, 404);
+      for (const segment of ['hidden', 'absent', 'acme'])
+        requireLimited(await ask(anchor(segment), from, reader));
+      // Of the five refusals one is used up.
+      for (let i = 0; i < 2; i += 1)
+        assert.equal((await ask(anchor('hidden'), from, newToken())).status, 401);
+      for (let i = 0; i < 2; i += 1) assert.equal((await ask(anchor('hidden'), from)).status, 404);
+      requireLimited(await ask(anchor('hidden'), from));
+      requireLimited(await ask(anchor('hidden'), from, newToken()));
+    });
+
     it('know a client by what the last proxy that is trusted says', async () => {
       const statuses = [];
       for (const from of [

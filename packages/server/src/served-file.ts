@@ -12,7 +12,7 @@ export interface Representation {
 }
 
 /** The same for one reader alone: nobody keeps it. */
-export function forOneReader(form: Representation): Representation {
+export function formForOneReader(form: Representation): Representation {
   const headers = [...form.headers];
   headers[headers.indexOf('Cache-Control') + 1] = 'private, no-store';
   return { ...form, headers };

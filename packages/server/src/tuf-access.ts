@@ -19,9 +19,12 @@ export function detachedSegmentOf(name: string): string | undefined {
 }
 
 export interface Opened {
-  readonly live: LiveTenant;
+  /** Undefined where there is no such tenant, and where it is not the caller's. */
+  readonly live: LiveTenant | undefined;
   /** The answer is for this reader, and no cache keeps it. */
   readonly forOneReader: boolean;
+  /** It was counted as a request of its principal, whatever comes of it. */
+  readonly isCounted: boolean;
 }
 
 /** The child whose detached anchor a path asks for; undefined for every other path. */
@@ -30,6 +33,10 @@ function anchoredChild(slug: string, path: string): string | undefined {
   const segment = path.startsWith(folder) ? anchorForm.exec(path.slice(folder.length))?.[2] : undefined;
   if (segment === undefined) return undefined;
   return slug === '~' ? segment : `${slug}~${segment}`;
+}
+
+function ofAnyone(live: LiveTenant | undefined): Opened {
+  return { live, forOneReader: false, isCounted: false };
 }
 
 export class TufAccess {
@@ -44,27 +51,35 @@ export class TufAccess {
   }
 
   /**
-   * Undefined where there is no such tenant, and where it is not the caller's.
+   * A detached anchor is asked for by everybody with a token who comes to a name that may have one, and mostly is not there:
+   * what says so to a good token is a request of its principal, and no refusal. Whether it is there is only looked at for
+   * who has the grant, so that nothing can be guessed with these.
    *
    * @throws ServerError UNAUTHENTICATED for a token that is not good, unless anyone may read the file; RATE_LIMITED
    */
-  async open(request: IncomingMessage, slug: string, path: string): Promise<Opened | undefined> {
+  async open(request: IncomingMessage, slug: string, path: string): Promise<Opened> {
     const child = anchoredChild(slug, path);
     if (child === undefined) {
       const known = this.#store.liveNow(slug);
-      if (known !== undefined) return { live: known, forOneReader: false };
+      if (known !== undefined) return ofAnyone(known);
     }
-    const caller = await this.#caller(request);
-    if (caller.known !== undefined && mayRead(caller.known, { slug: child ?? slug })) {
-      await this.#limits.admitCaller(caller.known);
+    const { known, refusal } = await this.#caller(request);
+    const isAnchor = child !== undefined;
+    if (known !== undefined && mayRead(known, { slug: child ?? slug })) {
+      await this.#limits.admitCaller(known);
       const live = await this.#store.liveGranted(slug);
-      return live && { live, forOneReader: live.isPrivate || child !== undefined };
+      return { live, forOneReader: isAnchor || live?.isPrivate === true, isCounted: isAnchor };
     }
-    const live = child === undefined ? await this.#store.live(slug) : undefined;
-    if (live !== undefined) return { live, forOneReader: false };
-    if (caller.refusal === undefined) return undefined;
-    await this.refused(request);
-    throw caller.refusal;
+    if (known !== undefined && isAnchor) {
+      await this.#limits.admitCaller(known);
+      return { live: undefined, forOneReader: true, isCounted: true };
+    }
+    const live = isAnchor ? undefined : await this.#store.live(slug);
+    if (live === undefined && refusal !== undefined) {
+      await this.refused(request);
+      throw refusal;
+    }
+    return ofAnyone(live);
   }
 
   /** Counts an answer that gave nothing: who tries names is slowed down. @throws ServerError RATE_LIMITED */

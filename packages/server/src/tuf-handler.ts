@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { limits, parseTargetPath } from '@mandate/metadata';
 import Negotiator from 'negotiator';
-import { forOneReader, type Encoding, type Representation, type ServedFile } from './served-file.ts';
+import { formForOneReader, type Encoding, type Representation, type ServedFile } from './served-file.ts';
 import { detachedSegmentOf, type TufAccess } from './tuf-access.ts';
 import type { LiveTenant, TufStore } from './tuf-store.ts';
 
@@ -54,14 +54,14 @@ export function createTufHandler(options: TufHandlerOptions): TufHandler {
   }
 
   async function sendLater(request: IncomingMessage, response: ServerResponse, slug: string, path: string) {
-    const found = await access.open(request, slug, path);
-    const file = found === undefined ? undefined : await find(slug, found.live, path);
-    if (found === undefined || file === undefined) {
-      await access.refused(request);
+    const { live, isCounted, forOneReader } = await access.open(request, slug, path);
+    const file = live && (await find(slug, live, path));
+    if (file === undefined) {
+      if (!isCounted) await access.refused(request);
       throw options.notFound();
     }
     const form = file.isCompressible ? await file.in(encodingOf(request)) : file.plain;
-    send(request, response, kindOf(path), found.forOneReader ? forOneReader(form) : form);
+    send(request, response, kindOf(path), forOneReader ? formForOneReader(form) : form);
   }
 
   async function find(slug: string, live: LiveTenant, path: string): Promise<ServedFile | undefined> {
