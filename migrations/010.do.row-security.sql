@@ -196,6 +196,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
   ORDER BY c.tenant_id LIMIT most
 $$;
 
+-- Events of proposals that are in no chain yet, longest waiting first.
+CREATE FUNCTION across_waiting_events(most bigint) RETURNS TABLE (tenant_id bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+  SELECT tenant_id FROM proposal_event WHERE audit_seq IS NULL GROUP BY tenant_id ORDER BY min(id) LIMIT most
+$$;
+
 -- Something went live before the cutoff that pruning has not passed yet.
 CREATE FUNCTION across_prunable(cutoff_ms bigint, after bigint, most bigint) RETURNS TABLE (tenant_id bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$

@@ -383,6 +383,38 @@ for (const backend of backends) {
   });
 }
 
+describeService(
+  'audit log of what happens by itself',
+  (current) => {
+    /** What waits for its place in a chain shows in none. */
+    const endsOf = (client: Client, slug: string, action: string): Promise<AuditRecord> =>
+      until(async () => (await chainOf(client, slug)).find((record) => record.action === action));
+
+    it('has the ends of proposals soon, with no other record and no checkpoint after them', async () => {
+      const { operator } = current();
+      const team = await Team.start(operator, 'alone', { org: holders('org', 2, 2) });
+      const proposals = new Proposals(operator, team.slug);
+      await operator.call('POST', `/v1/tenants/${team.slug}/grants`, {
+        level: 'publisher',
+        token: tokenId(operator),
+      });
+      const files = filesOf({ org: team.next('org', 'app/late') });
+      const late = await proposals.make({ files, expiresInSeconds: 1 });
+      assert.equal((await endsOf(operator, team.slug, 'proposal-expired'))['proposal'], late.body.number);
+      const rival = await proposals.make({ files: filesOf({ org: team.next('org', 'app/rival') }) });
+      const next = team.next('org', 'app/v1');
+      const signatures = [await team.signature('org', next, 0), await team.signature('org', next, 1)];
+      const made = await proposals.make({ files: filesOf({ org: next }), signatures });
+      for (const [action, number] of [
+        ['proposal-published', made.body.number],
+        ['proposal-overtaken', rival.body.number],
+      ] as const)
+        assert.equal((await endsOf(operator, team.slug, action))['proposal'], number);
+    });
+  },
+  { checkpointMs: 86_400_000, proposalSweepMs: 50 },
+);
+
 describe('audit key', () => {
   it('may be held outside the service; those before it stay listed for what they signed', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'mandate-audit-key-'));

@@ -4,8 +4,8 @@
  */
 import { auditHash } from '@mandate/api';
 import { storedPrincipal, type Principal } from './principal.ts';
-import { appendRecords, lockChain, readWaiting } from './sql/audit.ts';
-import { deploymentId, type TenantQueryable } from './sql/connection.ts';
+import { appendRecords, lockChain, readWaiting, waitingTenants } from './sql/audit.ts';
+import { deploymentId, tenantTransaction, type Database, type TenantQueryable } from './sql/connection.ts';
 import type { NewAudit } from './sql/publication.ts';
 
 /** A version of a role's file by its digest, `sha256:<hex>`. */
@@ -81,4 +81,17 @@ export async function recordEvents(
     records,
     waiting.map(({ id }) => id),
   );
+}
+
+/** At once at most; the rest waits for the next time. */
+const maxTenants = 200;
+
+/** Chains what happened to proposals by itself, where no other record came that takes it along. */
+export async function chainWaiting(
+  database: Database,
+  now: () => number,
+  onTrouble: (error: unknown) => void,
+): Promise<void> {
+  for (const tenantId of await waitingTenants(database, maxTenants))
+    await tenantTransaction(database, tenantId, (client) => recordEvents(client, [], now())).catch(onTrouble);
 }

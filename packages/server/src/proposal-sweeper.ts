@@ -1,7 +1,8 @@
 /**
  * What happens to proposals by itself: they expire, are overtaken, and go live also when the process that stored the
- * last signature is gone.
+ * last signature is gone. And it goes into the audit log.
  */
+import { chainWaiting } from './audit.ts';
 import { Periodic } from './periodic.ts';
 import type { ProposalPublisher } from './proposal-publisher.ts';
 import type { Database } from './sql/connection.ts';
@@ -47,12 +48,13 @@ export class ProposalSweeper {
   }
 
   async #all(): Promise<void> {
-    const { database, publisher, everyMs, now } = this.#options;
+    const { database, publisher, everyMs, now, onTrouble } = this.#options;
     await expireProposalsOfAll(database, now());
     const room = (): number => Math.max(0, maxUnderWay - publisher.underWay);
     // Whoever stored the last signature gets a head start.
     this.#start(await completeProposals(database, now() - everyMs, room()));
     this.#start(await movedProposalsOfAll(database, room()));
+    await chainWaiting(database, now, onTrouble);
   }
 
   #start(found: readonly OpenProposal[]): void {

@@ -40,6 +40,16 @@ export async function readWaiting(client: TenantQueryable): Promise<WaitingEvent
   return rows;
 }
 
+/** Tenants with such events, longest waiting first. */
+export async function waitingTenants(client: Queryable, limit: number): Promise<number[]> {
+  const { rows } = await client.query<{ id: number }>({
+    name: 'audit-waiting-tenants',
+    text: 'SELECT tenant_id AS id FROM across_waiting_events($1)',
+    values: [limit],
+  });
+  return rows.map(({ id }) => id);
+}
+
 /** Behind `lockChain`. @param waiting ids of the proposal events that the first of the records are about */
 export async function appendRecords(
   client: TenantQueryable,
