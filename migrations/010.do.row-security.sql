@@ -163,7 +163,7 @@ $$;
 CREATE FUNCTION across_online_keys(tenants bigint[])
 RETURNS TABLE (tenant_id bigint, purpose text, key_id text, wire jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
-  SELECT tenant_id, purpose, key_id, wire FROM online_key
+  SELECT DISTINCT ON (tenant_id, purpose) tenant_id, purpose, key_id, wire FROM online_key
   WHERE tenant_id = ANY(tenants) AND purpose <> 'managed' ORDER BY tenant_id, purpose, number DESC
 $$;
 

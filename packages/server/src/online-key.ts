@@ -11,7 +11,7 @@ const purposes: readonly OnlinePurpose[] = ['snapshot', 'timestamp'];
 /**
  * A new key for each purpose.
  *
- * @param rows those that the tenant has
+ * @param rows the newest that the tenant has
  * @throws ServerError UNAVAILABLE
  */
 export function createOnlineKeys(
@@ -31,7 +31,7 @@ export function createOnlineKeys(
  * Whether the newest keys still wait for a root that names them, and are where new ones would be: then asking again
  * makes no more.
  *
- * @param rows newest first within a purpose
+ * @param rows the newest of each purpose
  */
 export function areUnused(
   slug: string,
@@ -54,7 +54,7 @@ function newestOf<Row extends PublicKeyRow>(rows: readonly Row[], purpose: Onlin
   return row;
 }
 
-/** As the API shows them; where there are several, the newest. */
+/** As the API shows them. @param rows the newest of each purpose */
 export function onlineKeysOf(rows: readonly PublicKeyRow[]): OnlineKeys {
   const newest = (purpose: OnlinePurpose) => {
     const { keyId, wire } = newestOf(rows, purpose);
@@ -73,7 +73,7 @@ export function onlineKeyIdsOf({ version, roles }: Root): {
   return { rootVersion: version, snapshot: ids('snapshot'), timestamp: ids('timestamp') };
 }
 
-/** The keys of one tenant, ready to sign. */
+/** Keys of one tenant, ready to sign. */
 export class OnlineSigners {
   readonly #signers: ReadonlyMap<OnlinePurpose, readonly ServiceSigner[]>;
 

@@ -2,7 +2,7 @@
 import type { Tenant as TenantAnswer } from '@mandate/api';
 import { onlineKeysOf } from './online-key.ts';
 import type { Database } from './sql/connection.ts';
-import { onlineKeysOf as readOnlineKeys } from './sql/online-key.ts';
+import { newestOnlineKeys } from './sql/online-key.ts';
 import type { TenantRow } from './sql/tenant.ts';
 
 /** @param keys of this tenant, the newest first of each purpose */
@@ -18,5 +18,5 @@ export function tenantAnswer(row: TenantRow, keys: Parameters<typeof onlineKeysO
 }
 
 export async function readTenantAnswer(database: Database, row: TenantRow): Promise<TenantAnswer> {
-  return tenantAnswer(row, await readOnlineKeys(database.of(row.id)));
+  return tenantAnswer(row, await newestOnlineKeys(database.of(row.id)));
 }

@@ -13,7 +13,7 @@ import { describe } from './principal.ts';
 import type { RoleFiles } from './role-file.ts';
 import type { ServiceKeys } from './service-keys.ts';
 import type { Database } from './sql/connection.ts';
-import { insertServiceKeys, onlineKeysOf as readOnlineKeys, onlineKeysOfAll } from './sql/online-key.ts';
+import { insertServiceKeys, newestOnlineKeys, newestOnlineKeysOfAll } from './sql/online-key.ts';
 import { findTenant, insertTenant, listTenants } from './sql/tenant.ts';
 import { readTenantAnswer, tenantAnswer } from './tenant-answer.ts';
 import { requireMayCreate, requireParent } from './tenant-place.ts';
@@ -69,7 +69,7 @@ export function createTenantHandlers({
 
     async listTenants({ caller }) {
       const rows = await listTenants(database, caller.operator ? undefined : caller.grants);
-      const online = await onlineKeysOfAll(
+      const online = await newestOnlineKeysOfAll(
         database,
         rows.map(({ id }) => id),
       );
@@ -106,7 +106,7 @@ export function createTenantHandlers({
           'CONFLICT',
           `tenant ${tenant.path} has no root yet; its first one names its first keys`,
         );
-      const rows = await readOnlineKeys(database.of(tenant.id));
+      const rows = await newestOnlineKeys(database.of(tenant.id));
       const waiting = areUnused(tenant.slug, rows, root, keys);
       if (!waiting) {
         const made = await createOnlineKeys(tenant.slug, keys, rows);

@@ -1,10 +1,10 @@
 /** One tenant in this process: its head, its online keys, and the view that the publication rules take of it. */
 import type { CurrentRole, CurrentTenant, KeyId, Root, Targets } from '@mandate/metadata';
-import { OnlineSigners } from './online-key.ts';
+import { onlineKeyIdsOf, OnlineSigners } from './online-key.ts';
 import type { RoleFiles } from './role-file.ts';
 import type { ServiceKeys, ServiceSigner } from './service-keys.ts';
 import type { Database } from './sql/connection.ts';
-import { heldAmong, managedKeysOf, onlineKeysOf } from './sql/online-key.ts';
+import { heldAmong, managedKeysOf, onlineKeysAmong } from './sql/online-key.ts';
 import type { TenantRow } from './sql/tenant.ts';
 import { TenantHead } from './tenant-head.ts';
 
@@ -53,10 +53,12 @@ export class Tenant {
     this.head = (await TenantHead.load(this.#database.of(this.id))) ?? this.head;
   }
 
-  /** Keys may have been made since they were read, here or in another process: a root that names them says so. */
+  /** The keys that `root` names. Another root is one that names others. */
   async signers(root: Root): Promise<OnlineSigners> {
     if (this.#signers?.covers(root) !== true) {
-      const rows = await onlineKeysOf(this.#database.of(this.id));
+      const { snapshot, timestamp } = onlineKeyIdsOf(root);
+      // Those of roots before it stay closed: to open a sealed key takes time, and a tenant may have hundreds.
+      const rows = await onlineKeysAmong(this.#database.of(this.id), [...snapshot, ...timestamp]);
       this.#signers = new OnlineSigners(this.slug, rows, this.#keys);
     }
     return this.#signers;

@@ -67,13 +67,30 @@ export async function insertKeys(client: TenantQueryable, keys: readonly NewServ
   }
 }
 
-/** Snapshot and timestamp keys, newest first within a purpose. */
-export async function onlineKeysOf(client: TenantQueryable): Promise<OnlineKeyRow[]> {
+const onlineColumns = 'purpose, number, key_id AS "keyId", wire, sealed, uri';
+
+/** The newest snapshot key and the newest timestamp key. Every rotation adds two, so that a tenant may have hundreds. */
+export async function newestOnlineKeys(client: TenantQueryable): Promise<OnlineKeyRow[]> {
   const { rows } = await client.query<OnlineKeyRow>({
-    name: 'online-keys',
-    text: `SELECT purpose, number, key_id AS "keyId", wire, sealed, uri FROM online_key
+    name: 'online-keys-newest',
+    text: `SELECT DISTINCT ON (purpose) ${onlineColumns} FROM online_key
            WHERE tenant_id = $1 AND purpose <> 'managed' ORDER BY purpose, number DESC`,
     values: [client.tenantId],
+  });
+  return rows;
+}
+
+/** Of these, the tenant's snapshot and timestamp keys, newest first within a purpose. */
+export async function onlineKeysAmong(
+  client: TenantQueryable,
+  keyIds: readonly string[],
+): Promise<OnlineKeyRow[]> {
+  const { rows } = await client.query<OnlineKeyRow>({
+    name: 'online-keys-among',
+    text: `SELECT ${onlineColumns} FROM online_key
+           WHERE tenant_id = $1 AND purpose <> 'managed' AND key_id = ANY($2::text[])
+           ORDER BY purpose, number DESC`,
+    values: [client.tenantId, keyIds],
   });
   return rows;
 }
@@ -81,8 +98,8 @@ export async function onlineKeysOf(client: TenantQueryable): Promise<OnlineKeyRo
 /** A key as everybody may see it. */
 export type PublicKeyRow = Pick<OnlineKeyRow, 'purpose' | 'keyId' | 'wire'>;
 
-/** As `onlineKeysOf`, for many tenants at once, without the private halves. */
-export async function onlineKeysOfAll(
+/** As `newestOnlineKeys`, for many tenants at once, without the private halves. */
+export async function newestOnlineKeysOfAll(
   client: Queryable,
   tenantIds: readonly number[],
 ): Promise<(PublicKeyRow & { tenantId: number })[]> {
