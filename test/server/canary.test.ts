@@ -87,6 +87,7 @@ describe('the canary', function () {
   });
   beforeEach(() => {
     proxy.tamper = () => undefined;
+    proxy.before = () => Promise.resolve();
     proxy.reads.length = 0;
     log = [];
   });
@@ -389,6 +390,44 @@ describe('the canary', function () {
     assert.match(String(skipped['file']), /\.org\.json$/);
     assert.ok(Number(skipped['bytes']) > 500_000);
     assert.throws(() => process.kill(Number(skipped['pid']), 0), { code: 'ESRCH' });
+  });
+
+  it('comes to its end on 200 roots while others come with every answer', async () => {
+    const { owner, slug } = await tenant();
+    for (let version = 2; version <= 200; version += 1) {
+      const root = nextRoot(parseRoot(Buffer.from(owner.rootText)), {}, Date.now() + 86_400_000);
+      owner.rootText = await signed(root, [owner.rootSigner]);
+      await publish(slug, { root: owner.rootText });
+    }
+    // Somebody writes all the while; and by the time that the timestamp is there it is of keys that the roots read before
+    // do not name, and so on with each answer.
+    let written = Promise.resolve();
+    let [reads, published, rotations] = [0, 0, 0];
+    let isTimestampRead = false;
+    const write = async (): Promise<void> => {
+      const entries = new Map(tagged('a/b', `v${(published += 1)}`));
+      await publish(slug, { org: await owner.advance('org', entries) });
+    };
+    const rotate = async (): Promise<void> => {
+      rotations += 1;
+      await newOnlineKeys(owner, slug);
+    };
+    proxy.before = (path) => {
+      if (path.endsWith('/1.root.json')) isTimestampRead = false;
+      if (path.endsWith('/timestamp.json')) isTimestampRead = true;
+      if (!path.startsWith('/tuf/')) return Promise.resolve();
+      reads += 1;
+      if (isTimestampRead) written = written.then(rotate);
+      else if (reads % 4 === 0) written = written.then(write);
+      return written;
+    };
+    const report = await once(only(slug, { newReaderShare: 1 }));
+    assert.equal(outcomeOf(report), 'agree', JSON.stringify(report));
+    assert.ok(rotations > 1 && published > 10);
+    // Each once: with every root read twice, or again and again, there would be more.
+    const roots = proxy.reads.filter(({ path }) => path.endsWith('.root.json'));
+    assert.ok(roots.length < 200 + 10, String(roots.length));
+    assert.equal(proxy.reads.filter(({ path }) => path.endsWith('/timestamp.json')).length, 1);
   });
 
   it('starts again where its state was left half-written or damaged', async () => {

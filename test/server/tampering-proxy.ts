@@ -10,6 +10,8 @@ export interface TamperingProxy {
   readonly url: string;
   /** Applies to `/tuf` alone. */
   tamper: Tamper;
+  /** Happens before the service is asked. */
+  before: (path: string) => Promise<void>;
   /** Files asked for, with whether a token came along. */
   readonly reads: { readonly path: string; readonly withToken: boolean }[];
   close(): Promise<void>;
@@ -20,6 +22,7 @@ export async function startTamperingProxy(upstream: string): Promise<TamperingPr
     void (async () => {
       const path = request.url ?? '';
       const { authorization } = request.headers;
+      await proxy.before(path);
       const answer = await fetch(`${upstream}${path}`, {
         headers: authorization === undefined ? {} : { authorization },
       });
@@ -39,6 +42,7 @@ export async function startTamperingProxy(upstream: string): Promise<TamperingPr
   const proxy: TamperingProxy = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     tamper: () => undefined,
+    before: () => Promise.resolve(),
     reads: [],
     close: async () => {
       server.close();

@@ -2,7 +2,15 @@
  * A tenant as it was served at one moment: each file is asked for once, and both implementations judge those bytes. A
  * publication between two reads can therefore not make them differ.
  */
-import { limits, servedName } from '@mandate/metadata';
+import {
+  limits,
+  MetadataError,
+  parseRoot,
+  parseSnapshot,
+  parseTimestamp,
+  servedName,
+  signingStatus,
+} from '@mandate/metadata';
 import { hasCode } from '../error.ts';
 import type { ServiceReader } from './service-reader.ts';
 
@@ -36,24 +44,45 @@ export class ServedView {
   }
 
   /**
-   * Reads the roots that follow `version`, and a timestamp from while the last of them was the last one.
+   * Reads the roots that follow `version`, and a timestamp from while the last of them was the last one. However often
+   * roots come meanwhile: each is read once, and the timestamp too.
    *
    * @returns how many roots follow
    * @throws ServerError UNAVAILABLE
    */
   async settle(version: number): Promise<number> {
-    for (let newest = version; newest - version < limits.rootRotations;) {
-      const next = servedName('root', newest + 1);
-      if ((await this.fetch(next, limits.rootBytes)) !== undefined) {
-        newest += 1;
-        continue;
-      }
-      await this.fetch('timestamp.json', limits.timestampBytes);
-      this.#files.delete(next);
-      if ((await this.fetch(next, limits.rootBytes)) === undefined) return newest - version;
-      this.#files.delete('timestamp.json');
+    let newest = version;
+    const isThere = async (): Promise<boolean> =>
+      newest - version < limits.rootRotations &&
+      (await this.fetch(servedName('root', newest + 1), limits.rootBytes)) !== undefined;
+    while (await isThere()) newest += 1;
+    await this.fetch('timestamp.json', limits.timestampBytes);
+    this.#files.delete(servedName('root', newest + 1));
+    // Roots that came before the timestamp was read: up to the first whose keys signed it, and none behind that.
+    while ((await isThere()) && !(await this.#isSignedUnder(newest))) newest += 1;
+    this.#files.set(servedName('root', newest + 1), Promise.resolve(undefined));
+    return newest - version;
+  }
+
+  /** Whether the keys of a root signed the timestamp and the snapshot that it names. */
+  async #isSignedUnder(version: number): Promise<boolean> {
+    const read = async (name: string, maxBytes: number): Promise<Uint8Array> => {
+      const bytes = await this.fetch(name, maxBytes);
+      return bytes instanceof Uint8Array ? bytes : new Uint8Array();
+    };
+    try {
+      const { roles } = parseRoot(await read(servedName('root', version), limits.rootBytes));
+      const timestamp = parseTimestamp(await read('timestamp.json', limits.timestampBytes));
+      const name = servedName('snapshot', timestamp.snapshot.version);
+      const snapshot = parseSnapshot(await read(name, limits.snapshotBytes));
+      return (
+        signingStatus(timestamp.envelope, roles.timestamp).met &&
+        signingStatus(snapshot.envelope, roles.snapshot).met
+      );
+    } catch (error) {
+      if (error instanceof MetadataError) return false;
+      throw error;
     }
-    return limits.rootRotations;
   }
 
   /**
