@@ -1,6 +1,6 @@
 /** An old backup is restored behind live clients: nobody sees a rollback, nor a version with other bytes. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { createServer as createHttpServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -12,10 +12,12 @@ import type {
   PublicationRequest,
   Restore,
   RestoredTenant,
+  StoredAnchor,
   Tenant,
   TenantState,
 } from '@mandate/api';
 import {
+  hexOf,
   nextRoot,
   parsePublicKey,
   parseRoot,
@@ -27,6 +29,7 @@ import {
   type NewTarget,
 } from '@mandate/metadata';
 import { Person } from '../cli/world.ts';
+import { anchorOf, detachedContent, detachedFile } from './anchors.ts';
 import { backUp, type Backup } from './backup.ts';
 import { newSigner, Owner, publication, signed } from './owner.ts';
 import { Readers } from './reader.ts';
@@ -472,5 +475,145 @@ describe('a restored tenant whose owner helps', () => {
     await deployment.publish('acme', { org: await owner.advance('org', targetsOf('team/app/v3')) });
     assert.deepEqual(await readers.all(deployment.url), ['current', 'current']);
     readers.remove();
+  });
+});
+
+describe('anchors of private tenants in a restored backup', () => {
+  let deployment: Deployment;
+  let acme: Owner;
+  let hidden: Owner;
+  let late: Owner;
+  let layout: string;
+  /** Anchors of `acme/hidden`: in the backup, and the newest that was served. */
+  let first: string;
+  let kept: string;
+  let reader: string;
+
+  const put = (metadata: string, segment = 'hidden') =>
+    deployment.service.operator.call<StoredAnchor & Problem>('PUT', `/v1/tenants/acme/anchors/${segment}`, {
+      metadata,
+    });
+
+  /** A private tenant below acme. */
+  async function child(path: string): Promise<Owner> {
+    const { operator } = deployment.service;
+    const { body } = await operator.call<Tenant>('POST', '/v1/tenants', { path, visibility: 'private' });
+    const owner = new Owner();
+    const first = await operator.publish(body.slug, await owner.first(body.onlineKeys, ['reserved', 'org']));
+    assert.equal(first.status, 201, JSON.stringify(first.body));
+    return owner;
+  }
+
+  before(async () => {
+    const [embedded] = backends;
+    if (embedded === undefined) throw new Error('no backend');
+    deployment = await Deployment.start(embedded);
+    ({ owner: acme } = await deployment.service.operator.tenant('acme', [
+      'tenants',
+      'policy',
+      'reserved',
+      'org',
+    ]));
+    [hidden, late] = [await child('acme/hidden'), await child('acme/late')];
+    first = await detachedFile(acme, 'hidden', anchorOf(hidden));
+    assert.equal((await put(first)).status, 201);
+    ({ token: reader } = await deployment.service.operator.with([
+      { tenant: 'acme~hidden', level: 'reader' },
+    ]));
+    await deployment.backUp();
+
+    kept = '';
+    for (const version of [2, 3]) {
+      kept = await detachedFile(acme, 'hidden', anchorOf(hidden), version);
+      assert.equal((await put(kept)).status, 201);
+    }
+    const document = Buffer.from('{"readers":"all"}');
+    const digest = sha256Of(document);
+    const listed = new Map([['~policy/readers', { length: document.length, digest }]]);
+    await deployment.publish('acme', { policy: await acme.advance('policy', listed) }, [
+      { path: '~policy/readers', content: document.toString('base64') },
+    ]);
+    const mirror = await deployment.mirror('acme', [`~policy/${hexOf(digest)}.readers`]);
+    // A bundle: an OCI image layout, whose files are named by their digests alone.
+    layout = join(deployment.folder, 'layout');
+    const blobs = join(layout, 'blobs', 'sha256');
+    mkdirSync(blobs, { recursive: true });
+    writeFileSync(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+    const keep = (bytes: Uint8Array): void => writeFileSync(join(blobs, hexOf(sha256Of(bytes))), bytes);
+    for (const file of readdirSync(mirror, { recursive: true, withFileTypes: true }))
+      if (file.isFile()) keep(readFileSync(join(file.parentPath, file.name)));
+    await deployment.restore();
+  });
+  after(() => deployment?.remove());
+
+  it('are taken from nobody who lies, and nothing tells of their children', async () => {
+    const refusal = async (metadata: string): Promise<string | undefined> => {
+      const [answer] = (await deployment.send('acme', { 'anchor~hidden': metadata })).files;
+      return answer?.outcome === 'refused' ? answer.refusal?.reason : answer?.outcome;
+    };
+    const content = (version: number) => detachedContent(acme, 'hidden', anchorOf(hidden), version);
+    assert.equal(await refusal(await signed(content(4), [newSigner('stranger')])), 'SIGNATURES');
+    const other = detachedContent(acme, 'hidden', anchorOf(hidden, { status: 'suspended' }), 1);
+    assert.equal(await refusal(await signed(other, [acme.signerFor('tenants')])), 'EQUIVOCATION');
+    assert.equal(await refusal(await detachedFile(acme, 'hidden', anchorOf(late), 4)), 'ANCHOR');
+    assert.equal(await refusal(await detachedFile(acme, 'late', anchorOf(late))), 'BINDING');
+    assert.equal(await refusal(first), 'known');
+    assert.equal(await refusal(await detachedFile(acme, 'hidden', anchorOf(hidden), 2)), 'taken');
+    const older = detachedContent(acme, 'hidden', anchorOf(hidden, { status: 'removed' }), 2);
+    assert.equal(await refusal(await signed(older, [acme.signerFor('tenants')])), 'EQUIVOCATION');
+    assert.doesNotMatch(JSON.stringify(await deployment.state('acme')), /hidden|late|anchor/);
+    assert.equal((await put(kept)).body.code, 'READ_ONLY');
+  });
+
+  it('come back from a bundle, a client store or their owner, whatever version is stored', async () => {
+    const store = join(deployment.folder, 'store');
+    mkdirSync(store);
+    writeFileSync(join(store, 'anchor~hidden.json'), kept);
+    const { operator } = deployment;
+    const { tenants } = await operator.json<{
+      tenants: { tenant: RestoredTenant; anchors: { role: string; version: number }[] }[];
+    }>('restore', 'reconcile', 'acme', '--from', layout, '--client-store', store);
+    assert.deepEqual(tenants[0]?.anchors, [{ role: 'anchor~hidden', version: 3 }]);
+    assert.equal(tenants[0]?.tenant.readOnly, false);
+    const served = await fetch(`${deployment.url}/tuf/acme/metadata/anchor~hidden.json`, {
+      headers: { authorization: `Bearer ${reader}` },
+    });
+    assert.equal(await served.text(), kept);
+    for (const [slug, isTold] of [
+      ['acme~hidden', true],
+      ['acme', false],
+    ] as const) {
+      const path = `/v1/tenants/${slug}/audit?after=0&chain=administration`;
+      const { body } = await deployment.service.operator.call('GET', path);
+      assert.equal(JSON.stringify(body).includes(sha256Of(kept)), isTold);
+      assert.equal(JSON.stringify(body).includes('restore-open'), !isTold);
+      if (!isTold) assert.doesNotMatch(JSON.stringify(body), /hidden/);
+    }
+  });
+
+  it('may be brought later, and signers go on from there', async () => {
+    const suspended = await detachedFile(acme, 'hidden', anchorOf(hidden, { status: 'suspended' }), 2);
+    assert.equal((await put(suspended)).body.code, 'CONFLICT');
+    const newest = await detachedFile(acme, 'late', anchorOf(late), 5);
+    // Tokens can be made again.
+    await deployment.operator.do('restore', 'end');
+    const owner = new Person();
+    const { token } = await deployment.service.operator.with([{ tenant: 'acme~late', level: 'owner' }]);
+    await owner.do('login', deployment.url, '--token-file', owner.file('t', token));
+    const brought = await owner.json<{ anchors: { version: number }[] }>(
+      'restore',
+      'bring',
+      'acme',
+      owner.file('anchor.json', newest),
+    );
+    assert.deepEqual(
+      brought.anchors.map(({ version }) => version),
+      [5],
+    );
+    assert.equal(
+      (await put(await detachedFile(acme, 'late', anchorOf(late), 4), 'late')).body.code,
+      'CONFLICT',
+    );
+    assert.equal((await put(await detachedFile(acme, 'late', anchorOf(late), 6), 'late')).status, 201);
   });
 });

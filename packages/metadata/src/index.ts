@@ -22,7 +22,7 @@ export {
 export { canonicalBytes, compareCodePoints, wireText } from './canonical.ts';
 export type { CurrentRole, CurrentTenant } from './delegation-tree.ts';
 export { binName, binNumber, type Delegation, type Delegations, type SuccinctBins } from './delegation.ts';
-export { checkDetachedAnchor, type CheckedAnchor } from './detached-rules.ts';
+export { checkDetachedAnchor, checkKeptAnchor, type CheckedAnchor } from './detached-rules.ts';
 export { digestFromHex, hexOf, isDigest, parseDigest, sha256Of, type Digest } from './digest.ts';
 export {
   emptyRole,

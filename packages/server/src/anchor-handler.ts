@@ -6,29 +6,24 @@ import { apiLimits, putAnchorRequestSchema, type AnchorOperation } from '@mandat
 import {
   anchorPath,
   checkDetachedAnchor,
-  childTenant,
   detachedAnchorRole,
-  hexOf,
   parseSegment,
   parseTargets,
   requireDetachedContent,
   requireSuccessor,
   sha256Of,
-  tenantSlug,
   type CheckedAnchor,
   type KeySet,
-  type TenantPath,
 } from '@mandate/metadata';
-import { recordAnchor } from './access-audit.ts';
 import type { ApiHandlers, FindReadable } from './api-handler.ts';
 import { readJson } from './body.ts';
 import { hasGrant, type Caller } from './caller.ts';
+import { storeAnchor } from './detached-anchor.ts';
 import { ServerError } from './error.ts';
 import { describe } from './principal.ts';
-import { deploymentId, transaction, type Database, type Queryable } from './sql/connection.ts';
-import { insertDetachedAnchor, readDetachedAnchor, type DetachedAnchorRow } from './sql/detached-anchor.ts';
+import { transaction, type Database } from './sql/connection.ts';
+import { readDetachedAnchor, type DetachedAnchorRow } from './sql/detached-anchor.ts';
 import { readGate } from './sql/restore.ts';
-import { findTenant } from './sql/tenant.ts';
 import type { SubmissionRules } from './submission.ts';
 import type { TenantRegistry } from './tenant-registry.ts';
 import type { Tenant } from './tenant.ts';
@@ -84,29 +79,21 @@ function followsNot(segment: string, stored: number): ServerError {
   return new ServerError('CONFLICT', `${role} is at version ${stored}; sign version ${stored + 1}`, { role });
 }
 
-/** What comes next after what is stored. @throws ServerError CONFLICT; MetadataError MALFORMED/ANCHOR */
+/**
+ * What may come after what is stored: any version above it. Signers count by one; but a service whose database went back
+ * takes the version that somebody kept, which readers may have seen.
+ *
+ * @throws ServerError CONFLICT; MetadataError MALFORMED/ANCHOR
+ */
 function requireNext(
   segment: string,
   stored: DetachedAnchorRow | undefined,
   { file, anchor }: CheckedAnchor,
 ): void {
-  if (file.version !== (stored?.version ?? 0) + 1) throw followsNot(segment, stored?.version ?? 0);
   if (stored === undefined) return;
+  if (file.version <= stored.version) throw followsNot(segment, stored.version);
   const before = requireDetachedContent(parseTargets(stored.bytes), segment);
   requireSuccessor(anchorPath(segment), before, anchor, detachedAnchorRole(segment));
-}
-
-/**
- * The audit log that the record goes to: the child's, for that of the tenant above would tell its owners of the child.
- *
- * @throws ServerError MALFORMED where the child is hosted here and is another one
- */
-async function logOf(client: Queryable, slug: string, { anchor, file }: CheckedAnchor): Promise<number> {
-  const child = await findTenant(client, slug);
-  if (child === undefined) return deploymentId;
-  if (child.genesis === anchor.genesis) return child.id;
-  const role = file.role ?? 'tenants';
-  throw new ServerError('MALFORMED', 'the anchor says another genesis than the tenant has', { role });
 }
 
 export function createAnchorHandlers({
@@ -139,9 +126,7 @@ export function createAnchorHandlers({
       const bytes = Buffer.from(metadata);
       const at = now();
       const checked = checkDetachedAnchor(await tenantsKeys(parent, rules), segment, bytes, at);
-      const sha256 = sha256Of(bytes);
-      const body = { version: checked.file.version, digest: sha256 };
-      const child = childTenant(parent.path as TenantPath, segment);
+      const body = { version: checked.file.version, digest: sha256Of(bytes) };
       const fresh = await transaction(database, async (session) => {
         // Owners of the child come past the gate for writes, which tells those alone who may read the tenant above.
         if ((await readGate(session, parent.slug)).tenant)
@@ -149,14 +134,8 @@ export function createAnchorHandlers({
         const stored = await readDetachedAnchor(session.of(parent.id), segment);
         if (stored?.bytes.equals(bytes) === true) return false;
         requireNext(segment, stored, checked);
-        const log = await logOf(session, tenantSlug(child), checked);
-        const row = { version: body.version, atMs: at, sha256: Buffer.from(hexOf(sha256), 'hex'), bytes };
-        if (!(await insertDetachedAnchor(session.of(parent.id), segment, row)))
+        if (!(await storeAnchor(session, parent, segment, checked, describe(caller), at)))
           throw followsNot(segment, body.version);
-        const { rootVersion, status } = checked.anchor;
-        const signedBy = checked.file.envelope.signatures.map(({ keyId }) => keyId);
-        const anchor = { tenant: child, ...body, rootVersion, status, signedBy };
-        await recordAnchor(session.of(log), describe(caller), anchor, at);
         return true;
       });
       return { status: fresh ? 201 : 200, body };

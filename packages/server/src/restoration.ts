@@ -22,6 +22,7 @@ import {
   parseTimestamp,
   Recovery,
   requireThreshold,
+  segmentOfDetached,
   sha256Of,
   type RecoveryFile,
   type RecoveryPlan,
@@ -38,6 +39,13 @@ import type { RoleFiles } from './role-file.ts';
 import { deploymentId, transaction, type Database } from './sql/connection.ts';
 import { readRoleFile, readSnapshot } from './sql/metadata-file.ts';
 import { insertHead, insertRare, type NewTarget } from './sql/publication.ts';
+import {
+  anchoringKeys,
+  keptAnchors,
+  openAnchors,
+  takeKeptAnchor,
+  type AnchoringKeys,
+} from './restored-anchor.ts';
 import * as sql from './sql/restore.ts';
 import { parseTargetFiles } from './submission.ts';
 import type { Tenant } from './tenant.ts';
@@ -124,21 +132,31 @@ export class Restoration {
         'CONFLICT',
         `tenant ${tenant.path} has no root yet; open it with acceptLoss, and have its owner publish again`,
       );
-    const rank = ({ role }: { role: string }): number => order[role] ?? 3;
+    // Anchors are judged by keys that a `targets` beside them may bring.
+    const rank = ({ role }: { role: string }): number =>
+      order[role] ?? (segmentOfDetached(role) === undefined ? 3 : 4);
     const sorted = request.files.toSorted((a, b) => rank(a) - rank(b));
     const answers: KeptFile[] = [];
+    let anchoring: AnchoringKeys | undefined;
     for (const { role, metadata } of sorted) {
       const bytes = Buffer.from(metadata);
       let version: number | undefined;
       try {
         const parsed = parseRecoveryFile(role, bytes);
         ({ version } = parsed.file);
-        const outcome = await this.#judge(tenant, recovery, role, parsed);
-        // Each by itself, so that what was sent before an interruption counts.
-        if (outcome === 'taken')
-          await sql.insertKept(database.of(tenant.id), [
-            { role, version, bytes, sha256: hexOf(sha256Of(bytes)) },
-          ]);
+        const segment = segmentOfDetached(role);
+        let outcome: Taken;
+        if (segment === undefined) {
+          outcome = await this.#judge(tenant, recovery, role, parsed);
+          // Each by itself, so that what was sent before an interruption counts.
+          if (outcome === 'taken') {
+            const sha256 = hexOf(sha256Of(bytes));
+            await sql.insertKept(database.of(tenant.id), [{ role, version, bytes, sha256 }]);
+          }
+        } else {
+          anchoring ??= await this.#anchoring(tenant);
+          outcome = await takeKeptAnchor(database, tenant, anchoring, segment, bytes);
+        }
         answers.push({ role, version, outcome });
       } catch (error) {
         if (!(error instanceof MetadataError)) throw error;
@@ -216,6 +234,17 @@ export class Restoration {
     return { recovery, plan, wantedTargets, missingTargets, onlineKeysHeld };
   }
 
+  /** By the newest `targets` that was sent, and by the stored one. */
+  async #anchoring(tenant: Tenant): Promise<AnchoringKeys> {
+    const { head } = tenant;
+    const way = await this.#way(tenant);
+    const sent = way?.plan.roles.find(({ name }) => name === 'targets')?.file;
+    const stored =
+      head && (await this.#context.files.targets(tenant.id, 'targets', head.versionOf('targets')));
+    const files = [sent, stored].filter((file) => file !== undefined);
+    return anchoringKeys(way?.plan.root.genesis, files);
+  }
+
   async state(tenant: Tenant): Promise<RestoredTenant> {
     const readOnly = await sql.isRestoring(this.#context.database.of(tenant.id));
     return stateOf(tenant, readOnly, readOnly ? await this.#way(tenant) : undefined);
@@ -243,6 +272,7 @@ export class Restoration {
     };
     await transaction(database, async (session) => {
       const serial = tenant.head?.row.serial ?? 0;
+      const anchors = await keptAnchors(session.of(tenant.id));
       if (!(await sql.reopenTenant(session.of(tenant.id), serial, built !== undefined)))
         throw new ServerError('CONFLICT', `tenant ${tenant.path} changed meanwhile; try again`);
       if (built !== undefined) {
@@ -253,6 +283,7 @@ export class Restoration {
       const event = { action: 'restore-open', ...detail };
       await recordEvents(session.of(deploymentId), [{ ...event, tenant: tenant.path }], now());
       await recordEvents(session.of(tenant.id), [event], now());
+      await openAnchors(session, tenant, anchors, describe(caller), now());
     });
     if (built !== undefined) {
       await tenant.reload();

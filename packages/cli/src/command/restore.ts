@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { KeptFile, RestoredTenant } from '@mandate/api';
-import { parseTenantPath, tenantSlug } from '@mandate/metadata';
+import { parentTenant, parseTenantPath, segmentOfDetached, tenantSlug } from '@mandate/metadata';
 import type { Context } from '../context.ts';
 import { CliError, usage } from '../error.ts';
 import { loginFor } from '../login.ts';
@@ -179,14 +179,20 @@ async function reconcile(
   const service = await serviceOf(context, options);
   const slugs =
     names.length > 0 ? names.map(slugOf) : keepers.length > 0 ? await readOnlySlugs(service) : [...accepted];
+  const { tenants: known } = await service.listTenants();
+  const childrenOf = (slug: string): string[] =>
+    known.flatMap(({ path }) => {
+      const above = parentTenant(parseTenantPath(path));
+      return above !== undefined && tenantSlug(above.parent) === slug ? [above.segment] : [];
+    });
   const results: Reconciled[] = [];
   for (const [i, slug] of slugs.entries()) {
     const what = `reconciling ${i + 1} of ${slugs.length} ${barOf(i, slugs.length)} ${slug}`;
     results.push(
       await terminal.progress(what, async () => {
         const before = await service.restored(slug);
-        if (!before.readOnly) return { tenant: before, refused: [], unreachable: [] };
-        const result = await new Reconciliation(service, keepers, before).run();
+        if (!before.readOnly) return { tenant: before, anchors: [], refused: [], unreachable: [] };
+        const result = await new Reconciliation(service, keepers, before, childrenOf(slug)).run();
         const mayOpen = result.tenant.ready || accepted.has(slug);
         if (options.dryRun === true || !mayOpen) return result;
         return { ...result, tenant: await service.openRestored(slug, accepted.has(slug)) };
@@ -203,8 +209,9 @@ function barOf(done: number, all: number): string {
 }
 
 function outcomeOf(results: readonly Reconciled[], dryRun: boolean): Outcome {
-  const lines = results.flatMap(({ tenant, refused, unreachable }) => [
+  const lines = results.flatMap(({ tenant, anchors, refused, unreachable }) => [
     ...linesOf(tenant),
+    ...anchors.map(({ role, version }) => `  back: ${role}, version ${version}`),
     ...refused.map(
       (file) =>
         `  ${isAlarm(file) ? 'ALARM' : 'behind'}: ${file.from}: ${file.detail} (${file.code}${file.reason === undefined ? '' : `, ${file.reason}`})`,
@@ -269,6 +276,25 @@ async function bring(
       return { role, metadata: bytes.toString() };
     }),
   );
+  const anchors = files.flatMap(({ role, metadata }) => {
+    const segment = segmentOfDetached(role);
+    return segment === undefined ? [] : [{ role, segment, metadata }];
+  });
+  // Owners of the child, who may not see the tenant above, bring its anchor to an open one alone.
+  const isReadOnly = async (): Promise<boolean> =>
+    service.restored(slugOf(name)).then(
+      ({ readOnly }) => readOnly,
+      () => false,
+    );
+  if (anchors.length === files.length && !(await isReadOnly())) {
+    const stored = [];
+    for (const { role, segment, metadata } of anchors)
+      stored.push({ role, ...(await service.putAnchor(parseTenantPath(name), segment, metadata)) });
+    return {
+      text: stored.map(({ role, version }) => `stored: ${role}, version ${version}`).join('\n'),
+      json: { anchors: stored },
+    };
+  }
   const answer = await service.keepFiles(slugOf(name), { files });
   return {
     text: [...answer.files.map(lineOf), ...linesOf(answer.tenant)].join('\n'),

@@ -5,7 +5,17 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HttpSource, targetFileName, type Source } from '@mandate/client';
-import { hexOf, limits, parseTimestamp, servedName, sha256Of, type Digest } from '@mandate/metadata';
+import {
+  detachedAnchorRole,
+  hexOf,
+  limits,
+  parseTimestamp,
+  roleFileName,
+  segmentOfDetached,
+  servedName,
+  sha256Of,
+  type Digest,
+} from '@mandate/metadata';
 import { CliError } from '../error.ts';
 import { describeKept, maxKeptBytes, type KeptMetadata } from './kept-file.ts';
 
@@ -13,6 +23,8 @@ import { describeKept, maxKeptBytes, type KeptMetadata } from './kept-file.ts';
 export interface Wanted {
   readonly slug: string;
   readonly genesis: Digest;
+  /** Names of tenants below it that the service knows, for places that cannot be listed. */
+  readonly children: readonly string[];
 }
 
 /** Somebody who may have kept files. What is not there is left out. */
@@ -31,6 +43,8 @@ export interface Keeper {
     sha256: string | undefined,
   ): Promise<Uint8Array | undefined>;
   target(wanted: Wanted, path: string, sha256: string): Promise<Uint8Array | undefined>;
+  /** Detached anchors, the newest of each child. */
+  anchors(wanted: Wanted): Promise<{ role: string; bytes: Uint8Array }[]>;
 }
 
 /** More files than this are not looked at. */
@@ -67,7 +81,8 @@ export class KeptFolder implements Keeper {
     for (const entry of entries) {
       if (!entry.isFile() || (count += 1) > maxFiles) continue;
       const path = join(entry.parentPath, entry.name);
-      const sha256 = /^([0-9a-f]{64})\./.exec(entry.name)?.[1];
+      // As consistent snapshots name targets, and as an OCI image layout names blobs.
+      const sha256 = /^([0-9a-f]{64})(?:\.|$)/.exec(entry.name)?.[1];
       if (sha256 !== undefined) this.#others.set(sha256, path);
       if ((await stat(path)).size > maxKeptBytes) continue;
       const kept = describeKept(await readFile(path));
@@ -117,6 +132,15 @@ export class KeptFolder implements Keeper {
     const path = this.#others.get(sha256);
     const bytes = path === undefined ? undefined : await readFile(path);
     return bytes !== undefined && hexOf(sha256Of(bytes)) === sha256 ? bytes : undefined;
+  }
+
+  async anchors(wanted: Wanted): Promise<{ role: string; bytes: Uint8Array }[]> {
+    const newest = new Map<string, FolderFile>();
+    for (const file of await this.#ofTenant(wanted)) {
+      if (segmentOfDetached(file.role) === undefined) continue;
+      if ((newest.get(file.role)?.version ?? 0) < file.version) newest.set(file.role, file);
+    }
+    return Promise.all([...newest].map(async ([role, { path }]) => ({ role, bytes: await readFile(path) })));
   }
 }
 
@@ -182,6 +206,15 @@ export class KeptSite implements Keeper {
       wanted,
       `targets/${targetFileName(path, { length: 0, hashes: { sha256 }, custom: undefined }, true)}`,
     );
+  }
+
+  async anchors(wanted: Wanted): Promise<{ role: string; bytes: Uint8Array }[]> {
+    const found: { role: string; bytes: Uint8Array }[] = [];
+    for (const role of wanted.children.map(detachedAnchorRole)) {
+      const bytes = await this.#fetch(wanted, `metadata/${roleFileName(role)}`, limits.detachedAnchorBytes);
+      if (bytes !== undefined) found.push({ role, bytes });
+    }
+    return found;
   }
 }
 

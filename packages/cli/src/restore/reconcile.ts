@@ -3,7 +3,7 @@
  * What was sent stays there, so that a run that was interrupted goes on where it was.
  */
 import type { KeptFile, RestoredTenant, RestoreRefusal } from '@mandate/api';
-import type { Digest } from '@mandate/metadata';
+import { segmentOfDetached, type Digest } from '@mandate/metadata';
 import type { Service } from '../service.ts';
 import type { Keeper, Wanted } from './kept.ts';
 
@@ -16,6 +16,8 @@ export interface RefusedFile extends RestoreRefusal {
 
 export interface Reconciled {
   readonly tenant: RestoredTenant;
+  /** Detached anchors that came back, `anchor~<child>`. No file of the tenant names these children. */
+  readonly anchors: readonly { readonly role: string; readonly version: number }[];
   readonly refused: readonly RefusedFile[];
   /** Keepers that could not be asked. */
   readonly unreachable: readonly { readonly from: string; readonly detail: string }[];
@@ -41,12 +43,19 @@ export class Reconciliation {
   readonly #wanted: Wanted;
   readonly #refused = new Map<string, RefusedFile>();
   readonly #unreachable = new Map<string, string>();
+  /** Versions by role. */
+  readonly #anchors = new Map<string, number>();
   #tenant: RestoredTenant;
 
-  constructor(service: Service, keepers: readonly Keeper[], tenant: RestoredTenant) {
+  constructor(
+    service: Service,
+    keepers: readonly Keeper[],
+    tenant: RestoredTenant,
+    children: readonly string[],
+  ) {
     this.#service = service;
     this.#keepers = keepers;
-    this.#wanted = { slug: tenant.slug, genesis: (tenant.genesis ?? '') as Digest };
+    this.#wanted = { slug: tenant.slug, genesis: (tenant.genesis ?? '') as Digest, children };
     this.#tenant = tenant;
   }
 
@@ -61,9 +70,14 @@ export class Reconciliation {
         await this.#missing();
       }
       await this.#targets();
+      // Their keys are those that the newest targets names.
+      const known = new Set(this.#tenant.missing.map(({ role }) => role));
+      if (!known.has('snapshot') && !known.has('targets'))
+        for (const keeper of this.#keepers) await this.#send(keeper, () => keeper.anchors(this.#wanted));
     }
     return {
       tenant: this.#tenant,
+      anchors: [...this.#anchors].map(([role, version]) => ({ role, version })),
       refused: [...this.#refused.values()],
       unreachable: [...this.#unreachable].map(([from, detail]) => ({ from, detail })),
     };
@@ -142,6 +156,8 @@ export class Reconciliation {
       this.#tenant = answer.tenant;
       for (const file of answer.files) {
         if (file.outcome === 'taken') taken += 1;
+        if (file.outcome === 'taken' && segmentOfDetached(file.role) !== undefined)
+          this.#anchors.set(file.role, file.version ?? 0);
         if (file.outcome === 'refused') this.#refuse(keeper, file);
       }
     }

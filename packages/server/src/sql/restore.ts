@@ -130,6 +130,17 @@ export async function readKeptTop(client: TenantQueryable): Promise<KeptRow[]> {
   return rows;
 }
 
+/** Detached anchors that were sent, the oldest first. @param role one of them; undefined: all */
+export async function readKeptAnchors(client: TenantQueryable, role: string | undefined): Promise<KeptRow[]> {
+  const { rows } = await client.query<KeptRow>({
+    text: `SELECT role, version, bytes FROM restore_file
+           WHERE tenant_id = $1 AND role LIKE 'anchor~%' AND ($2::text IS NULL OR role = $2)
+           ORDER BY role, version`,
+    values: [client.tenantId, role ?? null],
+  });
+  return rows;
+}
+
 /** @param sha256 hex; undefined: any file of the version */
 export async function readKeptRole(
   client: TenantQueryable,
