@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { AnchorState } from '@mandate/api';
 import { Client } from '../server/service.ts';
 import { useWorld, type Person } from './world.ts';
 
@@ -278,6 +279,13 @@ describe('cli: tenants below tenants', () => {
     const own = await guest.json<{ anchor: Anchored }>('tenant', 'create', 'guest', '--key', 'release');
     assert.equal(own.anchor.proposal?.state, 'open');
     await guest.fails('NOT_FOUND', 'proposal', 'list', '/');
+    // How their anchor stands is all that they see of the tenant above.
+    const standing = async (): Promise<object> => {
+      const { tenants } = await guest.json<{ tenants: { anchor?: AnchorState }[] }>('status', 'guest');
+      const { anchored, proposal } = tenants[0]?.anchor ?? {};
+      return { anchored: anchored?.rootVersion, state: proposal?.state, signed: proposal?.signed };
+    };
+    assert.deepEqual(await standing(), { anchored: undefined, state: 'open', signed: 0 });
     for (const tenant of ['rival1', 'rival2', 'rival3']) {
       const owner = await world().operator('release');
       await trusts(owner, '/');
@@ -299,6 +307,7 @@ describe('cli: tenants below tenants', () => {
       '--yes',
     );
     assert.deepEqual(anchored, ['guest', 'rival1', 'rival2', 'rival3']);
+    assert.deepEqual(await standing(), { anchored: 1, state: 'overtaken', signed: undefined });
     await registrar.fails('NO_CHANGE', 'tenant', 'anchor', '--pending', '--yes');
     assert.equal(owners.length, 3);
   });

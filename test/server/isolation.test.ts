@@ -159,6 +159,7 @@ const operations: Readonly<Record<OperationId, readonly Row[]>> = {
   getTenant: [{ what: '', expected: reads, call: (slug) => get(at(slug)) }],
   newOnlineKeys: [{ what: '', expected: owns, call: (slug) => post(at(slug, '/online-keys'), {}) }],
   setVisibility: [{ what: '', expected: owns, call: (slug) => post(at(slug, '/visibility')) }],
+  getAnchor: [{ what: '', expected: owns, call: (slug) => get(at(slug, '/anchor')) }],
   putAnchor: [
     {
       what: 'the detached anchor of the tenant, in the one above',

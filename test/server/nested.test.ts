@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { discoverySchema, type Problem, type ProposalProgress, type Tenant } from '@mandate/api';
+import {
+  discoverySchema,
+  type AnchorProposal,
+  type AnchorState,
+  type Problem,
+  type ProposalProgress,
+  type Tenant,
+} from '@mandate/api';
 import {
   anchorPath,
   anchorTarget,
@@ -20,6 +27,7 @@ describeService('tenants below tenants', (current) => {
   let child: Awaited<ReturnType<Client['tenant']>>;
   let other: Awaited<ReturnType<Client['tenant']>>;
   let childOwner: Client;
+  let otherOwner: Client;
 
   before(async () => {
     const { operator } = current();
@@ -27,6 +35,7 @@ describeService('tenants below tenants', (current) => {
     child = await operator.tenant('acme', ['tenants', 'reserved']);
     other = await operator.tenant('other', ['tenants', 'reserved']);
     childOwner = await operator.with([{ tenant: 'acme', level: 'owner' }]);
+    otherOwner = await operator.with([{ tenant: 'other', level: 'owner' }]);
   });
 
   const create = (client: Client, path: string, withoutParent?: boolean) =>
@@ -40,6 +49,10 @@ describeService('tenants below tenants', (current) => {
     const { status, body } = await answer;
     return body?.code ?? status;
   };
+
+  /** How the anchor of acme stands, as its owner is told. */
+  const standing = async (): Promise<Partial<AnchorProposal>> =>
+    (await childOwner.call<AnchorState>('GET', '/v1/tenants/acme/anchor')).body.proposal ?? {};
 
   it('are created by an operator, or by an owner of the one above', async () => {
     const { operator } = current();
@@ -100,6 +113,13 @@ describeService('tenants below tenants', (current) => {
       assert.equal(await codeOf(propose(childOwner, content, more)), 'FORBIDDEN', what);
     const made = await propose(childOwner, good, { targets: [root()] });
     assert.equal(made.status, 201, JSON.stringify(made.body));
+    // Of it they see how it stands, as a count, and nothing else of the tenant above.
+    const { created, expires, ...rest } = await standing();
+    assert.deepEqual(rest, { state: 'open', signed: 0, threshold: 1 });
+    assert.ok(Date.parse(created ?? '') < Date.parse(expires ?? ''));
+    assert.deepEqual((await otherOwner.call('GET', '/v1/tenants/other/anchor')).body, {});
+    for (const client of [stranger, otherOwner])
+      assert.notEqual((await client.call('GET', '/v1/tenants/acme/anchor')).status, 200);
     // It is not theirs to look at: the parent stays as closed as before.
     for (const path of ['', '/proposals', '/proposals/1'])
       assert.equal(await codeOf(childOwner.call('GET', `/v1/tenants/~${path}`)), 'NOT_FOUND', path);
@@ -111,6 +131,11 @@ describeService('tenants below tenants', (current) => {
     });
     assert.equal(answer.status, 201, JSON.stringify(answer.body));
     registry.owner.content.set('tenants', good);
+    // The same file went live another way: the proposal ended, and the anchor is there.
+    const { body: now } = await childOwner.call<AnchorState>('GET', '/v1/tenants/acme/anchor');
+    assert.deepEqual(now.anchored, { rootVersion: 1, status: 'active' });
+    assert.ok(now.proposal?.state !== 'open' && now.proposal?.ended !== undefined);
+    assert.deepEqual(Object.keys(now.proposal ?? {}).toSorted(), ['created', 'ended', 'state']);
     // A stock client finds the root of the child as a target.
     const sha256 = sha256Of(Buffer.from(child.owner.rootText)).slice(7);
     const stored = await fetch(`${current().server.url}/tuf/~/targets/~tenants/${sha256}.acme`);
@@ -121,8 +146,20 @@ describeService('tenants below tenants', (current) => {
     const gone = withoutTargets(registry.owner.nextOf(live(), new Map()), new Set([anchorPath('acme')]));
     assert.equal(await codeOf(propose(childOwner, gone)), 'FORBIDDEN');
     const moved = next('acme', anchorOf(child.owner, { metadataUrls: ['https://acme.example/metadata'] }));
-    assert.equal(await codeOf(propose(childOwner, moved)), 201);
+    const made = await propose(childOwner, moved);
+    assert.equal(made.status, 201);
+    assert.equal((await standing()).state, 'open');
     const { operator } = current();
+    const holder = await operator.with([{ tenant: '~', level: 'owner' }]);
+    const { number } = made.body as { number?: number };
+    const refusal = { message: 'not there' };
+    assert.equal(
+      await codeOf(holder.call('POST', `/v1/tenants/~/proposals/${number ?? 0}/withdraw`, refusal)),
+      200,
+    );
+    const { state, ...more } = await standing();
+    assert.equal(state, 'withdrawn');
+    assert.deepEqual(Object.keys(more).toSorted(), ['created', 'ended']);
     const files = { tenants: await signed(gone, [registry.owner.signerFor('tenants')]) };
     assert.equal(await codeOf(operator.publish('~', publication(files))), 'MALFORMED');
   });

@@ -1,10 +1,17 @@
-/** The endpoints of anchors of private tenants. */
-import { detachedAnchorSchema, putAnchorRequestSchema } from './anchor.ts';
+/** The endpoints of anchors. */
+import { anchorStateSchema, detachedAnchorSchema, putAnchorRequestSchema } from './anchor.ts';
 import { submissionRefusals, type Endpoint } from './endpoint.ts';
 
-export type AnchorOperation = 'putAnchor';
+export type AnchorOperation = 'getAnchor' | 'putAnchor';
 
 export const anchorEndpoints: Readonly<Record<AnchorOperation, Endpoint>> = {
+  getAnchor: {
+    method: 'GET',
+    path: '/v1/tenants/{slug}/anchor',
+    summary: 'How the anchor of the tenant stands in the one above: what is live, and what is proposed',
+    responses: { 200: anchorStateSchema },
+    refusals: ['NOT_FOUND', 'FORBIDDEN'],
+  },
   putAnchor: {
     method: 'PUT',
     path: '/v1/tenants/{slug}/anchors/{segment}',

@@ -1,6 +1,6 @@
 /** The OpenAPI 3.1 document of the API, generated from the endpoint table. */
 import { z } from 'zod';
-import { detachedAnchorSchema, putAnchorRequestSchema } from './anchor.ts';
+import { anchorStateSchema, detachedAnchorSchema, putAnchorRequestSchema } from './anchor.ts';
 import { auditKeysSchema, auditPageSchema, checkpointListSchema, roleVersionListSchema } from './audit.ts';
 import { discoveryPath, discoverySchema } from './discovery.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -57,6 +57,7 @@ const names = new Map<z.ZodType, string>([
   [setVisibilityRequestSchema, 'SetVisibilityRequest'],
   [putAnchorRequestSchema, 'PutAnchorRequest'],
   [detachedAnchorSchema, 'DetachedAnchor'],
+  [anchorStateSchema, 'AnchorState'],
   [createGrantRequestSchema, 'CreateGrantRequest'],
   [tenantGrantSchema, 'TenantGrant'],
   [tenantGrantListSchema, 'TenantGrantList'],

@@ -1,5 +1,6 @@
 /** The service's write interface as one person or program uses it: requests out, parsed answers or coded errors back. */
 import {
+  anchorStateSchema,
   auditKeysSchema,
   auditPageSchema,
   checkpointListSchema,
@@ -20,6 +21,7 @@ import {
   keptFilesSchema,
   restoredTenantSchema,
   restoreSchema,
+  type AnchorState,
   type AuditChain,
   type AuditKeys,
   type AuditPage,
@@ -106,6 +108,10 @@ export class Service {
 
   setVisibility(tenant: TenantPath, visibility: Visibility): Promise<Tenant> {
     return this.#call('POST', `${tenantAddress(tenant)}/visibility`, tenantSchema, { visibility });
+  }
+
+  anchorState(child: TenantPath): Promise<AnchorState> {
+    return this.#call('GET', `${tenantAddress(child)}/anchor`, anchorStateSchema);
   }
 
   /** @param metadata the text of the file, exactly as signed */

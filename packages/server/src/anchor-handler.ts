@@ -1,37 +1,51 @@
 /**
- * Taking detached anchors: what a tenant's `tenants` keys sign of a private tenant below it. Until that signature is
- * proven nothing of the child is looked up, so that a refusal tells nothing of it.
+ * How a tenant's anchor stands in the one above; and taking detached anchors: what a tenant's `tenants` keys sign of a
+ * private tenant below it. Until that signature is proven nothing of the child is looked up, so that a refusal tells
+ * nothing of it.
  */
-import { apiLimits, putAnchorRequestSchema, type AnchorOperation } from '@mandate/api';
+import {
+  apiLimits,
+  putAnchorRequestSchema,
+  type AnchorOperation,
+  type AnchorProposal,
+  type AnchorState,
+} from '@mandate/api';
 import {
   anchorPath,
   checkDetachedAnchor,
   detachedAnchorRole,
+  parentTenant,
   parseSegment,
   parseTargets,
   requireDetachedContent,
   requireSuccessor,
   sha256Of,
+  tenantSlug,
   type CheckedAnchor,
   type KeySet,
+  type TenantPath,
 } from '@mandate/metadata';
 import type { ApiHandlers, FindReadable } from './api-handler.ts';
+import { holdsAnchors, liveAnchor } from './anchor-proposal.ts';
 import { readJson } from './body.ts';
 import { hasGrant, type Caller } from './caller.ts';
 import { storeAnchor } from './detached-anchor.ts';
 import { ServerError } from './error.ts';
 import { describe } from './principal.ts';
+import type { ProposalView } from './proposal-view.ts';
 import { transaction, type Database } from './sql/connection.ts';
 import { readDetachedAnchor, type DetachedAnchorRow } from './sql/detached-anchor.ts';
+import { newestAnchorProposal } from './sql/proposal.ts';
 import { readGate } from './sql/restore.ts';
 import type { SubmissionRules } from './submission.ts';
-import type { TenantRegistry } from './tenant-registry.ts';
+import type { OpenTenant, TenantRegistry } from './tenant-registry.ts';
 import type { Tenant } from './tenant.ts';
 
 export interface AnchorHandlerContext {
   readonly database: Database;
   readonly registry: TenantRegistry;
   readonly rules: SubmissionRules;
+  readonly view: ProposalView;
   readonly readable: FindReadable;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -100,6 +114,7 @@ export function createAnchorHandlers({
   database,
   registry,
   rules,
+  view,
   readable,
   now,
 }: AnchorHandlerContext): ApiHandlers<AnchorOperation> {
@@ -117,7 +132,44 @@ export function createAnchorHandlers({
     );
   }
 
+  async function proposalOf(above: OpenTenant, segment: string): Promise<AnchorProposal | undefined> {
+    const number = await newestAnchorProposal(database.of(above.tenant.id), segment);
+    const progress = number === undefined ? undefined : await view.progress(above, number);
+    if (progress === undefined) return undefined;
+    const { state, created, expires, ended, requirements } = progress;
+    if (state !== 'open') return { state, created, ...(ended === undefined ? {} : { ended }) };
+    // A name has one place; a proposal that moves it to a bin has two, and is as far as the one that lacks more.
+    const counts = requirements
+      .filter(({ role }) => holdsAnchors(role))
+      .sort((a, b) => b.threshold - b.distinct - (a.threshold - a.distinct));
+    const [count] = counts;
+    return {
+      state,
+      created,
+      expires,
+      ...(count === undefined ? {} : { signed: count.distinct, threshold: count.threshold }),
+    };
+  }
+
   return {
+    async getAnchor({ caller, parameters }) {
+      const { tenant } = await readable(caller, parameters['slug']);
+      if (!hasGrant(caller, tenant, 'owner'))
+        throw new ServerError('FORBIDDEN', 'only an owner of the tenant sees how its anchor stands');
+      const place = parentTenant(tenant.path as TenantPath);
+      const above = place && (await registry.find(tenantSlug(place.parent)));
+      if (place === undefined || above === undefined) return { status: 200, body: {} };
+      const anchor = await liveAnchor(above.tenant, place.segment);
+      const proposal = await proposalOf(above, place.segment);
+      const body: AnchorState = {
+        ...(anchor === undefined
+          ? {}
+          : { anchored: { rootVersion: anchor.rootVersion, status: anchor.status } }),
+        ...(proposal === undefined ? {} : { proposal }),
+      };
+      return { status: 200, body };
+    },
+
     async putAnchor({ caller, parameters, message }) {
       const segment = segmentOf(parameters['segment']);
       const parent = await parentFor(caller, parameters['slug'] ?? '', segment);

@@ -4,6 +4,7 @@
  */
 import type { CreateProposalRequest } from '@mandate/api';
 import {
+  anchorPath,
   childTenant,
   encodeEnvelopeText,
   isObject,
@@ -12,6 +13,8 @@ import {
   segmentOfAnchor,
   tenantSlug,
   wireText,
+  type AcceptedPublication,
+  type Anchor,
   type JsonObject,
   type Targets,
   type TenantPath,
@@ -52,6 +55,41 @@ function frameOf({ envelope }: Targets): string {
   return wireText(frame);
 }
 
+/** Whether a role is the one that lists anchors, or one of its bins. */
+export function holdsAnchors(role: string): boolean {
+  return /^(?:bins~tenants-[0-9a-f]+|tenants)$/.test(role);
+}
+
+/** Tenants below, by their names there, whose anchors proposed files change. */
+export async function changedAnchors(tenant: Tenant, { roles }: AcceptedPublication): Promise<string[]> {
+  const current = await tenant.current();
+  const changed = new Set<string>();
+  for (const { name, file } of roles) {
+    if (!holdsAnchors(name)) continue;
+    const live = (await current.role(name))?.file;
+    const paths = live === undefined ? file.targets.keys() : changedPaths(live, file);
+    for (const path of paths) {
+      const segment = segmentOfAnchor(path);
+      if (segment !== undefined) changed.add(segment);
+    }
+  }
+  return [...changed];
+}
+
+/** What is live of a tenant below; undefined where it is not anchored, or privately. */
+export async function liveAnchor(parent: Tenant, segment: string): Promise<Anchor | undefined> {
+  await parent.catchUp();
+  const current = await parent.current();
+  const path = anchorPath(segment);
+  for (let role: string | undefined = 'tenants'; role !== undefined;) {
+    const file: Targets | undefined = (await current.role(role))?.file;
+    const entry = file?.targets.get(path);
+    if (entry !== undefined) return parseAnchor(entry);
+    role = file?.delegations?.bins === undefined ? undefined : file.delegations.matching(path)[0]?.name;
+  }
+  return undefined;
+}
+
 function changedPaths(before: Targets, after: Targets): string[] {
   const [old, next] = [entriesOf(before), entriesOf(after)];
   return [...new Set([...old.keys(), ...next.keys()])].filter((path) => old.get(path) !== next.get(path));
@@ -65,7 +103,7 @@ export async function requireOwnAnchor(
   { files, targets = [] }: CreateProposalRequest,
 ): Promise<void> {
   const [file, ...others] = files;
-  if (file === undefined || others.length > 0 || !/^(?:bins~tenants-[0-9a-f]+|tenants)$/.test(file.role))
+  if (file === undefined || others.length > 0 || !holdsAnchors(file.role))
     throw refusal('one file, the one of role tenants that lists it');
   await parent.catchUp();
   const live = await (await parent.current()).role(file.role);

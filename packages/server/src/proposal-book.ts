@@ -11,6 +11,7 @@ import {
   type Envelope,
   type KeyId,
 } from '@mandate/metadata';
+import { changedAnchors } from './anchor-proposal.ts';
 import { recordEvents } from './audit.ts';
 import { hasCode, ServerError } from './error.ts';
 import { noProposal, tooLate } from './proposal-answer.ts';
@@ -103,6 +104,7 @@ export class ProposalBook {
       files: files.map((file) => ({ ...file, version: versions.get(file.role) ?? 0 })),
       targets,
     };
+    const anchors = await changedAnchors(tenant, planned);
     const made = await tenantTransaction(database, tenant.id, async (client) => {
       const held = await lockOpenProposals(client, digest);
       // In the order of their numbers, as everybody who locks several.
@@ -126,6 +128,7 @@ export class ProposalBook {
           reliedOn: planned.reliedOn,
           serial,
           supersedes: request.supersedes,
+          anchors,
           ...content,
         });
       }

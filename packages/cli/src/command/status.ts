@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import type { ProposalProgress } from '@mandate/api';
+import type { AnchorState, ProposalProgress } from '@mandate/api';
 import type { TrustedTenant } from '@mandate/client';
+import { parentTenant, type TenantPath } from '@mandate/metadata';
 import { keySetText, plain } from '../approval.ts';
 import { allRoles, topLinks, type ChainLink, type RoleEntry } from '../chain.ts';
 import type { Context } from '../context.ts';
@@ -82,6 +83,7 @@ async function statusOf(context: Context, { trusted: from, path }: Reachable): P
     keySetText(keySet, names),
   ]);
   const pending = await pendingOf(context, trusted);
+  const anchor = await anchorOf(context, trusted);
   const issued = base.trusted.issued;
   const due = roles.filter((role) => !isOnline(role) && role.expires < now + parseDuration(soon));
   return {
@@ -89,6 +91,7 @@ async function statusOf(context: Context, { trusted: from, path }: Reachable): P
       `tenant ${trusted.tenant}, genesis ${base.genesis}${issued === undefined ? '' : `, timestamp ${formatDuration(now - issued)} old`}`,
       ...chainLines(chain),
       table(['role', 'version', 'good until', 'entries', 'signed by'], rows),
+      ...(anchor === undefined ? [] : anchorStateLines(trusted.tenant, anchor)),
       ...(pending ?? []).flatMap((one) => pendingLines(one, names)),
       ...due.map(
         ({ role, expires }) =>
@@ -102,6 +105,7 @@ async function statusOf(context: Context, { trusted: from, path }: Reachable): P
       ...(issued === undefined ? {} : { issued: new Date(issued).toISOString(), ageMs: now - issued }),
       roles: roles.map((entry) => describe(entry, now)),
       expiring: due.map(({ role }) => role),
+      ...(anchor === undefined ? {} : { anchor }),
       ...(pending === undefined ? {} : { proposals: pending.map(progressJson) }),
     },
     hints: [
@@ -115,6 +119,29 @@ async function statusOf(context: Context, { trusted: from, path }: Reachable): P
         : [`mandate proposal show ${trusted.tenant} ${pending[0]?.number ?? 1}`]),
     ],
   };
+}
+
+/** How its anchor stands in the tenant above, for its owners; undefined for others, and where the service cannot be asked. */
+async function anchorOf(context: Context, trusted: TrustedTenant): Promise<AnchorState | undefined> {
+  if (parentTenant(trusted.tenant) === undefined) return undefined;
+  try {
+    return await (await serviceFor(context, trusted, undefined)).anchorState(trusted.tenant);
+  } catch (error) {
+    if (error instanceof CliError) return undefined;
+    throw error;
+  }
+}
+
+function anchorStateLines(tenant: TenantPath, { anchored, proposal }: AnchorState): string[] {
+  const above = parentTenant(tenant)?.parent ?? '/';
+  const { state, signed = 0, threshold = 0 } = proposal ?? {};
+  const progress = state === 'open' ? `${signed} of ${threshold} keys signed` : state;
+  return [
+    ...(anchored === undefined
+      ? []
+      : [`anchored in ${above}: root ${anchored.rootVersion}, ${anchored.status}`]),
+    ...(progress === undefined ? [] : [`its anchor was proposed in ${above}: ${progress}`]),
+  ];
 }
 
 /** More proposals than this are only counted. */

@@ -14,6 +14,8 @@ export interface NewProposal {
   readonly supersedes: number | undefined;
   readonly files: readonly { role: string; version: number; signedText: string }[];
   readonly targets: readonly { path: string; bytes: Uint8Array }[];
+  /** Names of tenants below whose anchors it changes. */
+  readonly anchors: readonly string[];
 }
 
 /** One proposal of a tenant is made at a time. Returns what is open, and the number of the one with this digest. */
@@ -87,6 +89,12 @@ export async function insertProposal(
         targets.map(({ path }) => path),
         targets.map(({ bytes }) => Buffer.from(bytes).toString('base64')),
       ],
+    });
+  }
+  if (next.anchors.length > 0) {
+    await client.query({
+      text: 'INSERT INTO proposal_anchor (tenant_id, number, segment) SELECT $1, $2, unnest($3::text[])',
+      values: [tenantId, number, next.anchors],
     });
   }
   await client.query({

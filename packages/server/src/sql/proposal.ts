@@ -80,6 +80,19 @@ export async function readProposals(
   return rows;
 }
 
+/** The newest one that changes the anchor of this tenant below. */
+export async function newestAnchorProposal(
+  client: TenantQueryable,
+  segment: string,
+): Promise<number | undefined> {
+  const { rows } = await client.query<{ number: number | null }>({
+    name: 'proposal-of-anchor',
+    text: 'SELECT max(number) AS number FROM proposal_anchor WHERE tenant_id = $1 AND segment = $2',
+    values: [client.tenantId, segment],
+  });
+  return rows[0]?.number ?? undefined;
+}
+
 /** The newest one that put exactly these files live. */
 export async function findPublished(
   client: TenantQueryable,
