@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tenant } from '@mandate/api';
+import { HttpSource, MemoryStore, Updater, type Source, type TrustStore } from '@mandate/client';
 import {
   nextRoot,
   parsePublicKey,
@@ -19,6 +20,24 @@ const year = 365 * 86_400_000;
 
 function keysFor({ key }: Tenant['onlineKeys']['snapshot']): RoleKeys {
   return { keys: [parsePublicKey(key as Record<string, JsonValue>)], threshold: 1 };
+}
+
+/** Asks for roots at one process, and for the timestamp at the one that is late, so often in turn. */
+class Balanced implements Source {
+  readonly #here: Source;
+  readonly #late: Source;
+  lateAnswers = 0;
+
+  constructor(slug: string, here: Service, late: Service) {
+    this.#here = new HttpSource(`${here.server.url}/tuf/${slug}/metadata`);
+    this.#late = new HttpSource(`${late.server.url}/tuf/${slug}/metadata`);
+  }
+
+  fetch(name: string, maxBytes: number): Promise<Uint8Array | undefined> {
+    if (name !== 'timestamp.json' || this.lateAnswers === 0) return this.#here.fetch(name, maxBytes);
+    this.lateAnswers -= 1;
+    return this.#late.fetch(name, maxBytes);
+  }
 }
 
 describe('online keys rotated under two processes, PostgreSQL', () => {
@@ -132,6 +151,45 @@ describe('online keys rotated under two processes, PostgreSQL', () => {
       await slow.server.close();
     }
   });
+
+  const changes: readonly [string, (scene: Scene) => Promise<unknown>, string][] = [
+    ['a root with new online keys', (made) => rotate(made, made.here), 'THRESHOLD_NOT_MET'],
+    ['a publication', (made) => publish(made, made.here), 'ROLLBACK'],
+  ];
+  for (const [what, change, code] of changes) {
+    it(`behind a balancer, ${what} is believed once the processes agree, and refused where they do not`, async () => {
+      const made = await scene();
+      const { slug, owner } = made;
+      // It asks the database for nothing that it knows, as in the quarter second before it would; and renews nothing.
+      const hour = 3_600_000;
+      const late = await startService({ ...services[0].config, port: 0, stalenessMs: hour, maxAgeMs: hour });
+      try {
+        const source = new Balanced(slug, services[0], late);
+        const follow = (store: TrustStore) =>
+          new Updater({ source, store, pin: { genesis: owner.genesis }, refreshAfterMs: 0 }).refresh(
+            Date.now(),
+          );
+        const store = new MemoryStore();
+        await servedFile(late.server.url, slug, 'timestamp.json');
+        await follow(store);
+        await change(made);
+        // The root is met in this refresh: the timestamp is asked for beside it, and after it.
+        if (code === 'THRESHOLD_NOT_MET') source.lateAnswers = 2;
+        const newest = (await follow(store)).trusted.timestamp?.file.version;
+        assert.equal(source.lateAnswers, 0);
+        // And here before it.
+        source.lateAnswers = 1;
+        assert.equal((await follow(store)).trusted.timestamp?.file.version, newest);
+        assert.equal(source.lateAnswers, 0);
+        source.lateAnswers = 100;
+        await assert.rejects(follow(store), { code, role: 'timestamp' });
+        // One more time, and no more.
+        assert.equal(source.lateAnswers, 98);
+      } finally {
+        await late.server.close();
+      }
+    });
+  }
 
   it('the other one is left alone with the renewals', async () => {
     const one = await scene();

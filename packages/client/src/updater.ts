@@ -46,6 +46,8 @@ const longestPauseMs = 500;
 const rootsMeanwhile = 3;
 /** Whose keys a root names, besides its own. */
 const rootedRoles: ReadonlySet<string> = new Set(['timestamp', 'snapshot', 'targets']);
+/** How long a service of several processes is given to agree: each knows what another one published within a quarter second. */
+const agreeMs = 350;
 /** How long a repository that was away is taken to be away still, by those who have something to stand in for it. */
 const awayMs = 5_000;
 
@@ -155,13 +157,21 @@ export class Updater {
     return await this.refresh(now, hints);
   }
 
-  /** A root that is published while a refresh is on its way hands later files to keys that the refresh cannot know yet. */
+  /**
+   * A root that is published while a refresh is on its way hands later files to keys that the refresh cannot know yet. And
+   * one process behind a balancer may show a root or a timestamp while another one still has the timestamp before it: that
+   * is asked for once more, a moment later.
+   */
   async #refresh(flight: number, now: number, hints: Hints): Promise<View> {
+    let hasWaited = false;
     for (let again = 0; ; again += 1) {
       try {
         return await this.#refreshOnce(flight, now, hints);
       } catch (error) {
-        if (again === rootsMeanwhile || !(await this.#rootCameMeanwhile(error))) throw error;
+        if (again < rootsMeanwhile && (await this.#rootCameMeanwhile(error))) continue;
+        if (hasWaited || this.#mode === 'sequential' || !isBehind(error)) throw error;
+        hasWaited = true;
+        await sleep(agreeMs);
       }
     }
   }
@@ -302,4 +312,10 @@ function pauseMs(attempt: number): number {
 /** Whether an error means that the repository could not be asked, rather than that it answered wrongly. */
 export function isUnreachable(error: unknown): boolean {
   return (error instanceof MetadataError || error instanceof ClientError) && error.code === 'UNREACHABLE';
+}
+
+/** Whether a timestamp was refused that a process serves which has not heard of the newest yet; or an attacker. */
+function isBehind(error: unknown): boolean {
+  if (!(error instanceof MetadataError) || error.role !== 'timestamp') return false;
+  return error.code === 'THRESHOLD_NOT_MET' || (error.code === 'ROLLBACK' && error.reason === 'OLDER');
 }
