@@ -147,16 +147,16 @@ function provenBy(stored: StoredTrust): StoredTrust {
   return { ...nothing, revision: stored.revision, roots: new Map() };
 }
 
-type Start = { readonly start: Uint8Array } & Partial<Pick<TrustState, 'expected' | 'anchored'>>;
+type Start = { readonly start: Root } & Partial<Pick<TrustState, 'expected' | 'anchored'>>;
 
 async function startPinned(
   seen: Seen,
   pin: Exclude<Pin, { anchor: Anchor }>,
   fetch: RootFetch,
 ): Promise<Start> {
-  const pinned = 'root' in pin ? pin.root : await firstRoot(seen, pin.genesis, fetch);
-  if (pinned !== undefined) seen.history.add(parseRoot(pinned));
-  return { start: startBytes(seen.stored, seen.root, pinned) };
+  const pinned = 'root' in pin ? parsePinned(seen, pin.root) : await firstRoot(seen, pin.genesis, fetch);
+  if (pinned !== undefined) seen.history.add(pinned);
+  return { start: startRoot(seen, pinned) };
 }
 
 /** Root version 1 of the pinned genesis; undefined where the stored chain began with it. */
@@ -164,7 +164,7 @@ async function firstRoot(
   { history, root }: Seen,
   genesis: Digest,
   fetch: RootFetch,
-): Promise<Uint8Array | undefined> {
+): Promise<Root | undefined> {
   const known = history.versions.get(1);
   if (root !== undefined && known !== undefined) {
     requireGenesis(known, genesis);
@@ -176,8 +176,9 @@ async function firstRoot(
       role: 'root',
     });
   }
-  requireGenesis(rootDigest(parseRoot(bytes)), genesis);
-  return bytes;
+  const first = parseRoot(bytes);
+  requireGenesis(rootDigest(first), genesis);
+  return first;
 }
 
 /** Of a tenant that was seen, what is anchored lies on its chain; of another one, the chain begins with it. */
@@ -189,8 +190,7 @@ async function startAnchored(
   const known = history.versions.get(1) ?? root?.genesis;
   if (known !== undefined && known !== anchor.genesis)
     throw replaced('GENESIS', `the parent anchors genesis ${anchor.genesis}, seen before was ${known}`);
-  if (root !== undefined && stored.root !== undefined && stored.anchored === anchor.rootDigest)
-    return { start: stored.root };
+  if (root !== undefined && stored.anchored === anchor.rootDigest) return { start: root };
   const bytes = await fetchAnchored(anchor, fetch);
   const anchoredRoot = parseRoot(bytes);
   const { version } = anchoredRoot;
@@ -203,15 +203,15 @@ async function startAnchored(
   if (anchoredRoot.genesis !== anchor.genesis)
     throw replaced('GENESIS', `the parent anchors genesis ${anchor.genesis} with a root of another tenant`);
   const anchored = anchor.rootDigest;
-  if (root === undefined || stored.root === undefined) {
+  if (root === undefined) {
     history.add(anchoredRoot);
-    return { start: bytes, anchored };
+    return { start: anchoredRoot, anchored };
   }
   if (version > root.version)
-    return { start: stored.root, anchored, expected: { version, digest: rootDigest(anchoredRoot) } };
+    return { start: root, anchored, expected: { version, digest: rootDigest(anchoredRoot) } };
   const isKnown = history.versions.has(version);
   history.add(anchoredRoot);
-  return { start: isKnown ? stored.root : bytes, anchored };
+  return { start: isKnown ? root : anchoredRoot, anchored };
 }
 
 /** The root file that a parent anchors, from the tenant's own host. @throws ClientError ROLLBACK, ROOT_REPLACED. */
@@ -233,13 +233,14 @@ export async function fetchAnchored(
   return bytes;
 }
 
-function startBytes(
-  stored: StoredTrust,
-  storedRoot: Root | undefined,
-  pinned: Uint8Array | undefined,
-): Uint8Array {
-  if (storedRoot === undefined || stored.root === undefined) return pinned as Uint8Array;
-  if (pinned === undefined) return stored.root;
-  const { version } = parseRoot(pinned);
-  return version < storedRoot.version && !stored.roots.has(version) ? pinned : stored.root;
+/** A pin is most often the very file that is stored. */
+function parsePinned({ stored, root }: Seen, bytes: Uint8Array): Root {
+  const isStored =
+    root !== undefined && stored.root !== undefined && Buffer.compare(stored.root, bytes) === 0;
+  return isStored ? root : parseRoot(bytes);
+}
+
+function startRoot({ stored, root }: Seen, pinned: Root | undefined): Root {
+  if (root === undefined || pinned === undefined) return (root ?? pinned) as Root;
+  return pinned.version < root.version && !stored.roots.has(pinned.version) ? pinned : root;
 }

@@ -42,8 +42,8 @@ export class TrustedMetadata {
    *
    * @throws MetadataError MALFORMED, THRESHOLD_NOT_MET, LIMIT_EXCEEDED.
    */
-  static fromTrustedRoot(bytes: Uint8Array): TrustedMetadata {
-    const file = parseRoot(bytes);
+  static fromTrustedRoot(root: Uint8Array | Root): TrustedMetadata {
+    const file = root instanceof Uint8Array ? parseRoot(root) : root;
     return new TrustedMetadata({ file, status: requireThreshold(file.envelope, file.roles.root, 'root') });
   }
 
