@@ -18,11 +18,13 @@ const lockId = 7_300_117;
  * DATABASE_RIGHTS where the login would have to change the schema and may not
  */
 export async function migrate(database: Database): Promise<number> {
+  let login = '';
   return transaction(database, async (client) => {
     const { rows } = await client.query<{ login: string }>({
       text: 'SELECT session_user AS login, pg_advisory_xact_lock($1)',
       values: [lockId],
     });
+    login = rows[0]?.login ?? '';
     const postgrator = new Postgrator({
       driver: 'pg',
       migrationPattern: `${folder}*`,
@@ -40,10 +42,10 @@ export async function migrate(database: Database): Promise<number> {
       await postgrator.validateMigrations(version);
       return version;
     }
-    await postgrator.migrate().catch((error: unknown) => {
-      throw missingRight(error, rows[0]?.login ?? '');
-    });
+    await postgrator.migrate();
     return postgrator.getDatabaseVersion();
+  }).catch((error: unknown) => {
+    throw missingRight(error, login);
   });
 }
 

@@ -41,7 +41,7 @@ export function missingRight(error: unknown, login: string): unknown {
   if (sqlStateOf(error) !== insufficientPrivilege) return error;
   return new ServerError(
     'DATABASE_RIGHTS',
-    `the schema is older than this version, and the login may not change it: run "mandate migrate" as the owner of the tables; where that one may not make roles, an administrator of the database first runs once: ${grantText(login)}`,
+    `the login may not do what this needs: where the tables are older than this version, run "mandate migrate" as their owner; and an administrator of the database runs once what is missing of ${grantText(login)}`,
     { cause: error },
   );
 }
