@@ -24,6 +24,8 @@ export class Authenticator {
   readonly #options: AuthenticatorOptions;
   /** By the digest of the token, so that no token stays in memory. */
   readonly #known: LRUCache<string, Caller>;
+  /** Counts changes to grants through this process. */
+  #changes = 0;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -45,6 +47,7 @@ export class Authenticator {
 
   /** Forgets who had which grants, after a change to them. */
   forget(tokenId?: string): void {
+    this.#changes += 1;
     if (tokenId !== undefined) this.#options.tokens.forget(tokenId);
     this.#known.clear();
   }
@@ -55,13 +58,15 @@ export class Authenticator {
     const key = createHash('sha256').update(token).digest('base64');
     const known = this.#known.get(key);
     if (known !== undefined) return (known.expiresMs ?? Infinity) > now() ? known : undefined;
+    const changes = this.#changes;
     const verified = await issued.verify(token);
     if (verified === undefined) return undefined;
     const caller =
       verified.issuer.kind === 'oidc'
         ? await oidcCaller(database, verified)
         : await registryCaller(database, verified);
-    if (caller !== undefined) this.#known.set(key, caller);
+    // What was read before a change must not outlive it.
+    if (caller !== undefined && changes === this.#changes) this.#known.set(key, caller);
     return caller;
   }
 }

@@ -87,6 +87,8 @@ export class TokenReader {
   readonly #database: Database;
   readonly #now: () => number;
   readonly #known: LRUCache<string, TokenRow>;
+  /** Counts changes to tokens through this process. */
+  #changes = 0;
 
   constructor(database: Database, now: () => number, rememberMs = 2_000) {
     this.#database = database;
@@ -106,14 +108,17 @@ export class TokenReader {
 
   /** Forgets what is remembered of a token, after a change to it. */
   forget(id: string): void {
+    this.#changes += 1;
     this.#known.delete(id);
   }
 
   async #row(id: string): Promise<TokenRow | undefined> {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
+    const changes = this.#changes;
     const row = await findToken(this.#database, id);
-    if (row !== undefined) this.#known.set(id, row);
+    // What was read before a change must not outlive it.
+    if (row !== undefined && changes === this.#changes) this.#known.set(id, row);
     return row;
   }
 }
