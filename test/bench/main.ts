@@ -8,6 +8,7 @@ import { coldBench } from './cold.ts';
 import { processBench } from './process.ts';
 import { table, type Result } from './result.ts';
 import { thresholdsBench } from './thresholds.ts';
+import { growthTables, scaleBench } from './scale.ts';
 import { serveBench } from './serve.ts';
 import { slowSignerBench } from './slow-signer.ts';
 import { timingBench } from './timing.ts';
@@ -32,19 +33,26 @@ const quick = process.argv.includes('--quick');
 const json = process.argv.includes('--json');
 const only = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const now = Date.now();
+const note = (line: string): void => {
+  process.stderr.write(`bench: ${line}\n`);
+};
 const results: Result[] = [];
 for (const [name, run] of Object.entries(parts)) {
   if (only.length > 0 && !only.includes(name)) continue;
-  process.stderr.write(`bench: ${name} ...\n`);
+  note(`${name} ...`);
   results.push(...(await run(now, quick)));
 }
+/** Takes a quarter of an hour, so only where it is asked for. */
+const growth = only.includes('scale') ? await scaleBench({ quick, note }) : [];
 const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
 if (json) {
-  process.stdout.write(`${JSON.stringify({ machine, results }, undefined, 2)}\n`);
+  process.stdout.write(`${JSON.stringify({ machine, results, growth }, undefined, 2)}\n`);
 } else {
-  process.stdout.write(`${machine}\n\n${table(results)}\n`);
-  const missed = results.filter(({ ok }) => ok === false);
-  process.stdout.write(
-    missed.length === 0 ? '\nevery budget holds\n' : `\nbudgets missed: ${missed.length}\n`,
-  );
+  process.stdout.write(`${machine}\n`);
+  if (growth.length > 0) process.stdout.write(`\n${growthTables(growth)}\n`);
+  if (results.length > 0) {
+    const missed = results.filter(({ ok }) => ok === false).length;
+    const budgets = missed === 0 ? 'every budget holds' : `budgets missed: ${missed}`;
+    process.stdout.write(`\n${table(results)}\n\n${budgets}\n`);
+  }
 }

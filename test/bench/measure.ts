@@ -1,6 +1,6 @@
 /** Times two things in turns, so that what else the machine does falls on both alike. Milliseconds. */
 
-function median(values: number[]): number {
+export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 

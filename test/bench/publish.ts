@@ -1,121 +1,16 @@
 /** Publications: one tenant, one role, many tenants; and what they cost in a large tenant. */
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import {
-  binName,
-  binNumber,
-  emptyRole,
-  firstRoot,
-  nextVersion,
-  parsePublicKey,
-  parseRoot,
-  sha256Of,
-  withBins,
-  withDelegation,
-  withTargets,
-  type Digest,
-  type JsonObject,
-  type JsonValue,
-} from '@mandate/metadata';
-import { Pool } from 'undici';
+import { emptyRole, nextVersion, withTargets, type JsonObject } from '@mandate/metadata';
+import { LargeTenant } from './large-tenant.ts';
+import { median } from './measure.ts';
+import { Caller, createTenant, publicationOf, sampleEntry, type Owned } from './owner.ts';
 import type { Result } from './result.ts';
 import { startService, type BenchService } from './service.ts';
-import { newKey, signedBy, year, type BenchKey } from './tenant.ts';
-
-interface Reply {
-  readonly status: number;
-  readonly body: JsonValue;
-  readonly ms: number;
-}
-
-export class Caller {
-  readonly #pool: Pool;
-  readonly #token: string;
-
-  constructor({ url, token }: BenchService, connections: number) {
-    this.#pool = new Pool(url, { connections });
-    this.#token = token;
-  }
-
-  async send(method: 'POST' | 'GET', path: string, body?: unknown): Promise<Reply> {
-    const start = performance.now();
-    const { statusCode, body: answer } = await this.#pool.request({
-      method,
-      path,
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
-      body: body === undefined ? null : JSON.stringify(body),
-    });
-    const text = await answer.text();
-    return { status: statusCode, body: JSON.parse(text) as JsonValue, ms: performance.now() - start };
-  }
-
-  close(): Promise<void> {
-    return this.#pool.close();
-  }
-}
-
-export interface Owned {
-  readonly slug: string;
-  readonly genesis: Digest;
-  readonly key: BenchKey;
-}
-
-function publication(files: Iterable<readonly [string, Uint8Array]>): object {
-  const list = [...files].map(([role, bytes]) => ({ role, metadata: Buffer.from(bytes).toString() }));
-  return { id: randomUUID(), files: list };
-}
-
-/** Reserves a tenant and publishes its root, targets and roles, all signed with one key. */
-export async function createTenant(
-  caller: Caller,
-  path: string,
-  roles: readonly string[],
-  bitLength?: number,
-): Promise<Owned> {
-  const reserved = await caller.send('POST', '/v1/tenants', { path });
-  const online = (reserved.body as { onlineKeys: Record<string, { key: JsonValue }> }).onlineKeys;
-  const key = newKey();
-  const own = { keys: [key.publicKey], threshold: 1 };
-  const held = (name: string) => ({ keys: [parsePublicKey(online[name]?.key)], threshold: 1 });
-  const expires = Date.now() + year;
-  const root = signedBy(
-    firstRoot({ root: own, targets: own, snapshot: held('snapshot'), timestamp: held('timestamp') }, expires),
-    key,
-  );
-  const genesis = parseRoot(root).genesis as Digest;
-  let targets = emptyRole('targets', genesis, 1, expires);
-  for (const role of roles) targets = withDelegation(targets, 'targets', role, own);
-  const files = new Map([
-    ['root', root],
-    ['targets', signedBy(targets, key)],
-  ]);
-  for (const role of roles) {
-    const empty = emptyRole(role, genesis, 1, expires);
-    if (bitLength === undefined || role !== 'org') {
-      files.set(role, signedBy(empty, key));
-      continue;
-    }
-    files.set(role, signedBy(withBins(empty, role, bitLength, own), key));
-    for (let i = 0; i < 2 ** bitLength; i += 1) {
-      const bin = binName({ bitLength, namePrefix: `bins~${role}` }, i);
-      files.set(bin, signedBy(emptyRole(bin, genesis, 1, expires), key));
-    }
-  }
-  const first = await caller.send('POST', `/v1/tenants/${path}/publications`, publication(files));
-  if (first.status !== 201) throw new Error(`first publication: ${JSON.stringify(first.body)}`);
-  return { slug: path, genesis, key };
-}
-
-export function sample(
-  path: string,
-): ReadonlyMap<string, { length: number; digest: Digest; custom: JsonObject }> {
-  const custom = { mediaType: 'application/vnd.oci.image.manifest.v1+json' };
-  return new Map([[path, { length: 1024, digest: sha256Of(path), custom }]]);
-}
+import { signedBy, year } from './tenant.ts';
 
 export interface Run {
   readonly perSecond: number;
@@ -177,9 +72,9 @@ export async function ownRoles(
     const { slug, key } = tenantOf(i);
     const next = withTargets(
       nextVersion(content[i] as JsonObject, Date.now() + year),
-      sample(`team${i}/app/v${round % 20}`),
+      new Map([sampleEntry(`team${i}/app/v${round % 20}`)]),
     );
-    const body = publication([[repositoryRole(i), signedBy(next, key)]]);
+    const body = publicationOf([[repositoryRole(i), signedBy(next, key)]]);
     const { status, ms, body: answer } = await caller.send('POST', `/v1/tenants/${slug}/publications`, body);
     if (status !== 201) throw new Error(JSON.stringify(answer));
     content[i] = next;
@@ -196,8 +91,8 @@ async function oneRole(caller: Caller, tenant: Owned, writers: number, seconds: 
   const known = Array.from({ length: writers }, () => first);
   return drive(writers, seconds, async (i, round) => {
     const empty = emptyRole(role, tenant.genesis, (known[i] ?? 0) + 1, Date.now() + year);
-    const next = withTargets(empty, sample(`team0/app/w${i}-${round % 20}`));
-    const body = publication([[role, signedBy(next, tenant.key)]]);
+    const next = withTargets(empty, new Map([sampleEntry(`team0/app/w${i}-${round % 20}`)]));
+    const body = publicationOf([[role, signedBy(next, tenant.key)]]);
     const {
       status,
       ms,
@@ -267,54 +162,17 @@ COMMIT;
   }
 }
 
-/** Milliseconds of one publication in a tenant of `size` targets, the next publication after it. */
+/** Milliseconds of one publication in a tenant of `size` targets, in bins of 250. */
 async function costAt(caller: Caller, size: number, rounds: number): Promise<number> {
-  const perBin = 250;
-  const bitLength = Math.max(2, Math.ceil(Math.log2(size / perBin)));
-  const tenant = await createTenant(caller, `size${size}`, ['reserved', 'org'], bitLength);
-  const bins = Array.from({ length: 2 ** bitLength }, () => [] as string[]);
-  for (let i = 0; i < size; i += 1) {
-    const path = `team${i % 1000}/app/v${i}`;
-    bins[binNumber(bitLength, path)]?.push(path);
-  }
-  const content = new Map<string, JsonObject>();
-  let batch: [string, Uint8Array][] = [];
-  let bytes = 0;
-  const flush = async (): Promise<void> => {
-    const { status, body } = await caller.send(
-      'POST',
-      `/v1/tenants/${tenant.slug}/publications`,
-      publication(batch),
-    );
-    if (status !== 201) throw new Error(JSON.stringify(body).slice(0, 500));
-    batch = [];
-    bytes = 0;
-  };
-  for (const [i, paths] of bins.entries()) {
-    const bin = binName({ bitLength, namePrefix: 'bins~org' }, i);
-    const signed = withTargets(
-      emptyRole(bin, tenant.genesis, 2, Date.now() + year),
-      new Map(paths.flatMap((path) => [...sample(path)])),
-    );
-    content.set(bin, signed);
-    const file = signedBy(signed, tenant.key);
-    batch.push([bin, file]);
-    bytes += file.length;
-    if (bytes > 12_000_000) await flush();
-  }
-  if (batch.length > 0) await flush();
+  const tenant = await LargeTenant.create(caller, `size${size}`, ['reserved', 'org']);
+  const paths = Array.from({ length: size }, (_, i) => `team${i % 1000}/app/v${i}`);
+  await tenant.fill('org', paths.map(sampleEntry), Math.max(2, Math.ceil(Math.log2(size / 250))));
   const times: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    const path = `team${round}/new/v${round}`;
-    const bin = binName({ bitLength, namePrefix: 'bins~org' }, binNumber(bitLength, path));
-    const next = withTargets(nextVersion(content.get(bin) as JsonObject, Date.now() + year), sample(path));
-    content.set(bin, next);
-    const body = publication([[bin, signedBy(next, tenant.key)]]);
-    const { status, ms } = await caller.send('POST', `/v1/tenants/${tenant.slug}/publications`, body);
-    if (status !== 201) throw new Error(`publication: ${status}`);
+    const { ms } = await tenant.add('org', sampleEntry(`team${round}/new/v${round}`));
     if (round >= rounds / 4) times.push(ms);
   }
-  return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN;
+  return median(times);
 }
 
 async function sizes(caller: Caller, quick: boolean): Promise<Result[]> {

@@ -38,7 +38,12 @@ export function table(results: readonly Result[]): string {
     budget ?? '',
     `${ok === undefined ? '' : ok ? 'yes' : 'NO'}${note === undefined ? '' : ` ${note}`}`,
   ]);
-  const all = [head, ...rows];
+  return alignedTable([head, ...rows]);
+}
+
+/** Rows of cells, the first of them the head. */
+export function alignedTable(all: readonly (readonly string[])[]): string {
+  const [head = [], ...rows] = all;
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
   const line = (row: readonly string[]) =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;

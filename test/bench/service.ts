@@ -1,19 +1,30 @@
 /** A service process for the benchmarks: on a database of its own where PostgreSQL is at hand, else embedded. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { generateSealingKey } from '@mandate/signing';
 import pg from 'pg';
+
+/** What a service process asked of its database so far. */
+export interface DatabaseUse {
+  readonly statements: number;
+  /** Bytes over its connections; 0 where the database is embedded and has none. */
+  readonly sent: number;
+  readonly received: number;
+}
 
 export interface BenchService {
   readonly url: string;
   readonly token: string;
   readonly database: 'PostgreSQL' | 'PGlite';
   readonly databaseUrl: string | undefined;
+  databaseUse(): Promise<DatabaseUse>;
   stop(): Promise<void>;
 }
 
@@ -27,12 +38,12 @@ export async function startScript(
   const script = fileURLToPath(new URL(name, import.meta.url));
   const child = spawn(process.execPath, [condition, script], {
     env: { ...process.env, ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const stopped = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
   });
-  const lines = createInterface({ input: child.stdout });
+  const lines = createInterface({ input: child.stdout as Readable });
   const { value } = await lines[Symbol.asyncIterator]().next();
   if (typeof value !== 'string') throw new Error(`${name} did not start`);
   return {
@@ -75,12 +86,17 @@ export async function startService(settings: Readonly<Record<string, string>> = 
     environment['DATABASE_URL'] = url.href;
     environment['MANDATE_SEALING_KEY'] = generateSealingKey();
   }
-  const { line, stop } = await startScript('service-process.ts', environment);
+  const { line, child, stop } = await startScript('service-process.ts', environment);
   return {
     url: line,
     token,
     database: server === undefined ? 'PGlite' : 'PostgreSQL',
     databaseUrl,
+    databaseUse: async () => {
+      child.send('database use');
+      const [use] = (await once(child, 'message')) as [DatabaseUse];
+      return use;
+    },
     stop: async () => {
       await stop();
       if (server !== undefined) await administer(`DROP DATABASE ${name} WITH (FORCE)`);

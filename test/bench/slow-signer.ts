@@ -1,5 +1,6 @@
 /** Publications where each online signature takes 100 ms, beside the same load with sealed keys. */
-import { Caller, createTenant, ownRoles, rate, repositoryRole } from './publish.ts';
+import { Caller, createTenant } from './owner.ts';
+import { ownRoles, rate, repositoryRole } from './publish.ts';
 import type { Result } from './result.ts';
 import { startService } from './service.ts';
 

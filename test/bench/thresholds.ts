@@ -13,7 +13,8 @@ import {
   type JsonObject,
 } from '@mandate/metadata';
 import { inTurns } from './measure.ts';
-import { Caller, createTenant, drive, rate, repositoryRole, sample, type Owned } from './publish.ts';
+import { Caller, createTenant, sampleEntry, type Owned } from './owner.ts';
+import { drive, rate, repositoryRole } from './publish.ts';
 import type { Result } from './result.ts';
 import { startService } from './service.ts';
 import { buildTenant, newKey, roleWith, signedBy, year, type BenchKey } from './tenant.ts';
@@ -75,7 +76,7 @@ async function proposals(seconds: number): Promise<Result[]> {
     const next = (i: number, round: number): JsonObject =>
       withTargets(
         nextVersion(content[i] as JsonObject, Date.now() + year),
-        sample(`team${i}/app/v${round % 20}`),
+        new Map([sampleEntry(`team${i}/app/v${round % 20}`)]),
       );
     const collected = await drive(writers, seconds, async (i, round) => {
       const role = roles[i] as string;
