@@ -7,6 +7,7 @@ import { isIssuedToken, maxTokenBytes, type IssuedTokenVerifier } from './issued
 import { oidcCaller } from './oidc-caller.ts';
 import { registryCaller } from './registry-caller.ts';
 import type { Database } from './sql/connection.ts';
+import type { TenantRow } from './sql/tenant.ts';
 import type { TokenReader } from './token.ts';
 
 const maxRemembered = 10_000;
@@ -50,6 +51,12 @@ export class Authenticator {
     this.#changes += 1;
     if (tokenId !== undefined) this.#options.tokens.forget(tokenId);
     this.#known.clear();
+  }
+
+  /** The caller became the owner of a tenant that it made. */
+  becameOwner({ kind, tokenId }: Caller, { id, slug }: TenantRow): void {
+    if (kind !== 'token') this.forget();
+    else this.#options.tokens.gain(tokenId, { tenantId: id, tenant: slug, level: 'owner', inherit: false });
   }
 
   async #issued(token: string): Promise<Caller | undefined> {

@@ -55,7 +55,7 @@ export function createTenantHandlers({
           ),
         );
         if (row !== undefined) {
-          authenticator.forget(caller.tokenId);
+          authenticator.becameOwner(caller, row);
           return { status: 201, body: await readTenantAnswer(database, row) };
         }
       }

@@ -82,13 +82,26 @@ export function callerOf({ id, label, operator, expiresMs, grants }: Omit<TokenR
   };
 }
 
+type StoredGrant = TokenRow['grants'][number];
+
+/** A look-up on its way, with what the token was given meanwhile: the database may have answered before. */
+interface LookUp {
+  readonly row: Promise<TokenRow | undefined>;
+  readonly gained: StoredGrant[];
+}
+
+function withGrants(row: TokenRow, gained: readonly StoredGrant[]): TokenRow {
+  const held = new Set(row.grants.map(({ tenantId }) => tenantId));
+  const more = gained.filter(({ tenantId }) => !held.has(tenantId));
+  return more.length === 0 ? row : { ...row, grants: [...row.grants, ...more] };
+}
+
 /** Looks tokens up, remembering them for a moment: a deleted one is refused everywhere after that. */
 export class TokenReader {
   readonly #database: Database;
   readonly #now: () => number;
   readonly #known: LRUCache<string, TokenRow>;
-  /** Counts changes to tokens through this process. */
-  #changes = 0;
+  readonly #underWay = new Map<string, LookUp>();
 
   constructor(database: Database, now: () => number, rememberMs = 2_000) {
     this.#database = database;
@@ -106,19 +119,43 @@ export class TokenReader {
     return row.expiresMs !== null && row.expiresMs <= this.#now() ? undefined : callerOf(row);
   }
 
-  /** Forgets what is remembered of a token, after a change to it. */
+  /** Forgets what is remembered of a token, after a change to it; also what is being read of it from before. */
   forget(id: string): void {
-    this.#changes += 1;
     this.#known.delete(id);
+    this.#underWay.delete(id);
+  }
+
+  /** A token was given one more grant. It may have thousands, which need not be read again for that. */
+  gain(id: string, grant: StoredGrant): void {
+    this.#underWay.get(id)?.gained.push(grant);
+    const known = this.#known.get(id);
+    // For how long it is remembered counts from when it was read.
+    if (known !== undefined) this.#known.set(id, withGrants(known, [grant]), { noUpdateTTL: true });
   }
 
   async #row(id: string): Promise<TokenRow | undefined> {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
-    const changes = this.#changes;
-    const row = await findToken(this.#database, id);
-    // What was read before a change must not outlive it.
-    if (row !== undefined && changes === this.#changes) this.#known.set(id, row);
-    return row;
+    const underWay = this.#underWay.get(id) ?? this.#lookUp(id);
+    const row = await underWay.row;
+    return row && withGrants(row, underWay.gained);
+  }
+
+  #lookUp(id: string): LookUp {
+    const gained: StoredGrant[] = [];
+    const read = async (): Promise<TokenRow | undefined> => {
+      try {
+        const row = await findToken(this.#database, id);
+        if (row !== undefined && this.#underWay.get(id) === lookUp) {
+          this.#known.set(id, withGrants(row, gained));
+        }
+        return row;
+      } finally {
+        if (this.#underWay.get(id) === lookUp) this.#underWay.delete(id);
+      }
+    };
+    const lookUp: LookUp = { row: read(), gained };
+    this.#underWay.set(id, lookUp);
+    return lookUp;
   }
 }
