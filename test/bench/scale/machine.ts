@@ -15,6 +15,8 @@ export interface Cost {
   readonly sent: number;
   /** From start to end of the process. */
   readonly ms: number;
+  /** Of all its threads, in user code and in the kernel; other work on the machine shows less in it. */
+  readonly processorMs: number;
   /** Resident memory at its highest. */
   readonly peakBytes: number;
 }

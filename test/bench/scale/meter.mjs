@@ -1,6 +1,6 @@
 /**
- * Loaded into a command before anything of its own: counts what it asks over HTTP, and when it ends writes that with the
- * most memory that it had to the file that `BENCH_METER` names. Plain JavaScript: what makes TypeScript readable would
+ * Loaded into a command before anything of its own: counts what it asks over HTTP, and when it ends writes that with its
+ * processor time and the most memory that it had to the file that `BENCH_METER` names. Plain JavaScript: what makes TypeScript readable would
  * count as the command's memory.
  */
 import { subscribe } from 'node:diagnostics_channel';
@@ -26,10 +26,12 @@ function peakBytes() {
 
 process.once('exit', () => {
   const sum = (of) => [...sockets].reduce((total, socket) => total + of(socket), 0);
+  const { user, system } = process.cpuUsage();
   const cost = {
     paths,
     fetched: sum(({ bytesRead }) => bytesRead),
     sent: sum(({ bytesWritten }) => bytesWritten),
+    processorMs: (user + system) / 1000,
     peakBytes: peakBytes(),
   };
   writeFileSync(process.env.BENCH_METER, JSON.stringify(cost));
