@@ -26,25 +26,32 @@ function addCosts(measured: Map<string, number>, who: string, costs: readonly Co
   for (const [what, of] of parts) measured.set(`${who}: ${what}`, median(costs.map(of)));
 }
 
-/** Publications one after the other, and what each asked of the database, with what the service does beside it. */
+/** Publications one after the other, and what each asked of the database: medians leave out what the service did beside it. */
 async function measurePublications(
   subject: Subject,
   service: BenchService,
   rounds: number,
-  measured: Map<string, number>,
-): Promise<void> {
+): Promise<Map<string, number>> {
   const count = rounds * publicationsPerRound;
-  // What is done once: statements are prepared, the first of a head.
+  // What is done once: statements are prepared, heads and files are read.
   for (let i = 0; i < publicationsPerRound; i += 1) await subject.publish(count + i);
-  const before = await service.databaseUse();
-  const times: number[] = [];
-  for (let i = 0; i < count; i += 1) times.push((await subject.publish(i)).ms);
-  const after = await service.databaseUse();
-  measured.set('one publication: ms', median(times));
-  measured.set('one publication: statements', (after.statements - before.statements) / count);
-  if (service.databaseUrl === undefined) return;
-  measured.set('one publication: KB to the database', (after.sent - before.sent) / count / 1000);
-  measured.set('one publication: KB from the database', (after.received - before.received) / count / 1000);
+  const [times, statements, sent, received]: [number[], number[], number[], number[]] = [[], [], [], []];
+  for (let i = 0; i < count; i += 1) {
+    const before = await service.databaseUse();
+    times.push((await subject.publish(i)).ms);
+    const after = await service.databaseUse();
+    statements.push(after.statements - before.statements);
+    sent.push((after.sent - before.sent) / 1000);
+    received.push((after.received - before.received) / 1000);
+  }
+  const measured = new Map([
+    ['one publication: ms', median(times)],
+    ['one publication: statements', median(statements)],
+  ]);
+  if (service.databaseUrl === undefined) return measured;
+  return measured
+    .set('one publication: KB to the database', median(sent))
+    .set('one publication: KB from the database', median(received));
 }
 
 export async function measure(
@@ -52,39 +59,37 @@ export async function measure(
   service: BenchService,
   { rounds, ...options }: MeasureOptions,
 ): Promise<Measured> {
-  const measured = new Map<string, number>();
   const { pinned, changed, key } = subject;
-  const numbers = Array.from({ length: rounds }, (_, i) => i);
-  const trusting = async (machine: Machine, { path, genesis }: typeof pinned): Promise<Machine> => {
-    await machine.run('trust', 'add', path, '--url', service.url, '--genesis', genesis, '--no-check');
-    return machine;
-  };
+  const trust = (machine: Machine, { path, genesis }: typeof pinned): Promise<Cost> =>
+    machine.run('trust', 'add', path, '--url', service.url, '--genesis', genesis, '--no-check');
   const ask = (reader: Machine, { name, digest }: Artifact): Promise<Cost> =>
     reader.run('verify', '--tenant', pinned.path, '--name', name, digest);
 
-  const publishing = new Map<string, number>();
-  await measurePublications(subject, service, rounds, publishing);
+  const publishing = await measurePublications(subject, service, rounds);
 
   const [cold, again, signed, behind]: [Cost[], Cost[], Cost[], Cost[]] = [[], [], [], []];
-  let reader: Machine | undefined;
-  for (const i of numbers) {
-    reader = await trusting(new Machine({ ...options, name: `reader${i}` }), pinned);
+  const readers = Array.from({ length: rounds }, (_, i) => new Machine({ ...options, name: `reader${i}` }));
+  for (const reader of readers) {
+    await trust(reader, pinned);
     cold.push(await ask(reader, subject.artifact));
     again.push(await ask(reader, subject.artifact));
   }
-  if (reader === undefined) return measured;
 
-  const signer = await trusting(new Machine({ ...options, name: 'signer', token: service.token }), changed);
+  const [reader] = readers as [Machine];
+  const signer = new Machine({ ...options, name: 'signer', token: service.token });
+  await trust(signer, changed);
   await signer.importKey('owner', key);
   // The signer's first change fetches what later ones have; the reader sees it too.
-  for (const i of [-1, ...numbers]) {
-    const { command, artifact } = await subject.change(i + 1);
+  for (let i = 0; i <= rounds; i += 1) {
+    const { command, artifact } = await subject.change(i);
     const cost = await signer.run(...command);
     const seen = await ask(reader, artifact);
-    if (i < 0) continue;
+    if (i === 0) continue;
     signed.push(cost);
     behind.push(seen);
   }
+
+  const measured = new Map<string, number>();
   addCosts(measured, 'first verification', cold);
   addCosts(measured, 'again, nothing changed', again);
   addCosts(measured, 'again, after one change', behind);

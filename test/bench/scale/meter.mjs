@@ -1,7 +1,7 @@
 /**
  * Loaded into a command before anything of its own: counts what it asks over HTTP, and when it ends writes that with its
- * processor time and the most memory that it had to the file that `BENCH_METER` names. Plain JavaScript: what makes TypeScript readable would
- * count as the command's memory.
+ * processor time and the most memory that it had to the file that `BENCH_METER` names. Plain JavaScript: what makes
+ * TypeScript readable would count as the command's memory.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { readFileSync, writeFileSync } from 'node:fs';
