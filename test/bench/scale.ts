@@ -95,7 +95,11 @@ export function growthTables(grown: readonly Growth[]): string {
     const head = [shape, ...sizes.map((size) => size.toLocaleString('en')), `for each ${per}`];
     const lines = rows.map(({ what, values, growth }) => {
       const factor =
-        growth === undefined ? '' : per === 'level' ? `+${growth.toFixed(1)}` : `${growth.toFixed(2)}x`;
+        growth === undefined
+          ? ''
+          : per === 'level'
+            ? `${growth < 0 ? '' : '+'}${growth.toFixed(1)}`
+            : `${growth.toFixed(2)}x`;
       return [what, ...values.map(number), factor];
     });
     return alignedTable([head, ...lines]);

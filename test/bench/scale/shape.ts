@@ -127,7 +127,7 @@ async function createTenants(caller: Caller, names: readonly string[]): Promise<
 const tenants: Shape = {
   name: 'tenants below one registry',
   sizes: [10, 100, 1_000, 5_000],
-  quickSizes: [4, 200],
+  quickSizes: [4, 250],
   per: 'decade',
   prepare: async (caller, size, url) => {
     const registry = await LargeTenant.create(caller, '/', roles);
