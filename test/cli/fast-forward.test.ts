@@ -1,7 +1,7 @@
 /** A fast-forward attack with stolen online keys, and the runbook of docs/ceremonies.md that ends it. */
 import assert from 'node:assert/strict';
 import type { SealingKeys } from '@mandate/signing';
-import { backends, newToken } from '../server/service.ts';
+import { newToken, postgres } from '../server/service.ts';
 import { Liar } from './liar.ts';
 import { reader, type Progress } from './team.ts';
 import { behave, serve, Thief } from './thief.ts';
@@ -21,10 +21,8 @@ describe('cli: fast-forward with stolen online keys', function () {
   let count = 0;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     const { databaseUrl = '', sealingKeys } = made.config;
     assert.ok(sealingKeys !== undefined);

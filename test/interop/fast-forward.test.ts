@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Liar } from '../cli/liar.ts';
 import { behave, serve, Thief } from '../cli/thief.ts';
 import { World } from '../cli/world.ts';
-import { backends, newToken, servedFile } from '../server/service.ts';
+import { newToken, postgres, servedFile } from '../server/service.ts';
 import { readers, type ReaderAnswer } from './readers.ts';
 
 describe('a fast-forward attack on stock clients', () => {
@@ -17,10 +17,8 @@ describe('a fast-forward attack on stock clients', () => {
   let scratch: string;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const { config, drop: dropIt } = await backend.database();
+    postgres.prepare(this);
+    const { config, drop: dropIt } = await postgres.database();
     drop = dropIt;
     const { databaseUrl = '', sealingKeys } = config;
     assert.ok(sealingKeys !== undefined);

@@ -9,7 +9,7 @@ import { startDatabaseProxy, type DatabaseProxy } from './database-proxy.ts';
 import { assertContiguous, numberOf, page, readUntil, withoutCursor } from './feed-client.ts';
 import { publication, type Owner } from './owner.ts';
 import { filesOf, holders, Proposals, Team } from './proposer.ts';
-import { backends, Client, newToken, startService, type Service } from './service.ts';
+import { Client, newToken, postgres, startService, type Service } from './service.ts';
 import { spawnService, type ServiceProcess } from './spawn.ts';
 
 interface Tenant {
@@ -27,10 +27,8 @@ describe('change feed and several processes, PostgreSQL', function () {
   let drop: () => Promise<void>;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     const token = newToken();
     const environment = {
@@ -276,10 +274,8 @@ describe('numbering of events, raced, PostgreSQL', () => {
   let drop: () => Promise<void>;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     proxy = await startDatabaseProxy(made.config.databaseUrl ?? '');
     const settings = { ...made.config, stopTimeoutMs: 1_000, logLevel: 'silent' } as const;

@@ -11,7 +11,7 @@ import { startSoftToken } from '../signing/softhsm-fixture.ts';
 import { needs } from '../support/needs.ts';
 import { publication, signed, type Owner } from './owner.ts';
 import { SignerProgram } from './signer-program.ts';
-import { backends, newToken, servedFile, startService, type Service } from './service.ts';
+import { newToken, postgres, servedFile, startService, type Service } from './service.ts';
 
 type Place = ServerConfig['keyPlaces'][0];
 
@@ -36,10 +36,8 @@ class Bench {
   }
 
   static async start(context: Mocha.Context): Promise<Bench> {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(context);
-    const { config, drop } = await backend.database();
+    postgres.prepare(context);
+    const { config, drop } = await postgres.database();
     const database = new DatabaseClient({ connectionString: config.databaseUrl });
     await database.connect();
     // The same operator everywhere: it owns every tenant.

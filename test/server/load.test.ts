@@ -5,7 +5,7 @@ import { parseTargets, sha256Of, type JsonObject, type NewTarget } from '@mandat
 import { Client as DatabaseClient } from 'pg';
 import { readTenant, requireAll, requireChain, type AuditRow } from './audit.ts';
 import { publication, type Owner } from './owner.ts';
-import { backends, Client, describeService, servedFile, startService, type Answer } from './service.ts';
+import { Client, describeService, postgres, servedFile, startService, type Answer } from './service.ts';
 
 const writers = Array.from({ length: 32 }, (_, i) => String(i).padStart(2, '0'));
 
@@ -95,10 +95,8 @@ describeService('many writers', (current) => {
 
 describe('many writers through several processes', () => {
   it('on one tenant and on one role', async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const { config, drop } = await backend.database();
+    postgres.prepare(this);
+    const { config, drop } = await postgres.database();
     const one = await startService(config);
     const services = [
       one,

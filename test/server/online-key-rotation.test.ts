@@ -14,7 +14,7 @@ import {
 } from '@mandate/metadata';
 import { Heads } from './heads.ts';
 import { publication, signed, type Owner } from './owner.ts';
-import { backends, Client, servedFile, startService, type Service } from './service.ts';
+import { Client, postgres, servedFile, startService, type Service } from './service.ts';
 
 const year = 365 * 86_400_000;
 
@@ -47,10 +47,8 @@ describe('online keys rotated under two processes, PostgreSQL', () => {
   let tenants = 0;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     const one = await startService({ ...made.config, maxAgeMs: 4_000, logLevel: 'error' });
     services = [one, await startService({ ...one.config, port: 0 })];

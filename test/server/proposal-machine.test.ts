@@ -12,7 +12,7 @@ import { Client as DatabaseClient, type QueryResult, type QueryResultRow } from 
 import { requireChain, readTenant, type AuditRow } from './audit.ts';
 import { newSigner } from './owner.ts';
 import { filesOf, holders, Proposals, signatureOf, Team } from './proposer.ts';
-import { backends, Client, newToken, type Answer } from './service.ts';
+import { Client, newToken, postgres, type Answer } from './service.ts';
 import { spawnService, type ServiceProcess } from './spawn.ts';
 
 const runs = process.env['MANDATE_CI'] === '1' ? 60 : 15;
@@ -86,10 +86,8 @@ describe('proposals, any interleaving, PostgreSQL', function () {
   let tenants = 0;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     const token = newToken();
     const environment = {

@@ -7,7 +7,15 @@ import { generateSealingKey } from '@mandate/signing';
 import { Client as DatabaseClient } from 'pg';
 import { requireAll, requireChain, type AuditRow } from './audit.ts';
 import { filesOf, holders, Proposals, Team } from './proposer.ts';
-import { backends, Client, describeService, newToken, startService, type Service } from './service.ts';
+import {
+  backends,
+  Client,
+  describeService,
+  newToken,
+  postgres,
+  startService,
+  type Service,
+} from './service.ts';
 import { spawnService } from './spawn.ts';
 
 async function until<T>(look: () => Promise<T>, isIt: (found: T) => boolean): Promise<T> {
@@ -91,10 +99,8 @@ describe('proposals and several processes, PostgreSQL', () => {
   let teams = 0;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     const one = await startService({ ...made.config, proposalSweepMs: 200, logLevel: 'error' });
     services = [one, await startService({ ...one.config, port: 0 })];

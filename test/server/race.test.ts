@@ -11,7 +11,7 @@ import {
   type Verdict,
 } from './database-proxy.ts';
 import { publication, type Owner } from './owner.ts';
-import { backends, servedFile, startService, type Service } from './service.ts';
+import { postgres, servedFile, startService, type Service } from './service.ts';
 
 function isCommit({ type, text }: FrontendMessage): boolean {
   return type === 'Q' && text.startsWith('COMMIT');
@@ -27,10 +27,8 @@ describe('races, PostgreSQL', () => {
   const roles = ['org', 'repo~a', 'repo~b'];
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     const url = made.config.databaseUrl ?? '';
     proxy = await startDatabaseProxy(url);

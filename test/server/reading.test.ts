@@ -7,7 +7,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { parseTimestamp, sha256Of } from '@mandate/metadata';
 import { Updater } from 'tuf-js';
 import { publication, type Owner } from './owner.ts';
-import { backends, describeService, servedFile, startService } from './service.ts';
+import { backends, describeService, postgres, servedFile, startService } from './service.ts';
 
 interface Received {
   readonly status: number | undefined;
@@ -197,10 +197,8 @@ for (const backend of backends) {
 
 describe('reading through several processes', () => {
   it('shows what another one published within the stated time', async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const { config, drop } = await backend.database();
+    postgres.prepare(this);
+    const { config, drop } = await postgres.database();
     const one = await startService(config);
     const two = await startService({ ...one.config, port: 0 });
     try {

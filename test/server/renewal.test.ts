@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseSnapshot, parseTimestamp, type Timestamp } from '@mandate/metadata';
-import { backends, describeService, servedFile, startService } from './service.ts';
+import { describeService, postgres, servedFile, startService } from './service.ts';
 
 async function timestampOf(url: string, slug: string): Promise<Timestamp> {
   return parseTimestamp(await servedFile(url, slug, 'timestamp.json'));
@@ -57,10 +57,8 @@ describeService(
 
 describe('renewal by several processes', () => {
   it('happens once, by whichever gets there first', async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const { config, drop } = await backend.database();
+    postgres.prepare(this);
+    const { config, drop } = await postgres.database();
     const one = await startService({ ...config, maxAgeMs, logLevel: 'silent' });
     const services = [
       one,

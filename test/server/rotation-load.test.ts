@@ -26,7 +26,7 @@ import { requireAll, requireChain, requireSound, walkFiles, writeOf, type AuditR
 import { Heads } from './heads.ts';
 import type { Read } from './history.ts';
 import { newSigner, publication, signed, type Owner } from './owner.ts';
-import { backends, Client, servedFile, startService, type Answer, type Service } from './service.ts';
+import { Client, postgres, servedFile, startService, type Answer, type Service } from './service.ts';
 
 const year = 365 * 86_400_000;
 const writers = Array.from({ length: 16 }, (_, i) => `w${i}`);
@@ -40,10 +40,8 @@ describe('keys rotated under load, PostgreSQL', function () {
   let drop: () => Promise<void>;
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     const one = await startService({ ...made.config, logLevel: 'error' });
     services = [one, await startService({ ...one.config, port: 0 })];

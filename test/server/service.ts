@@ -107,7 +107,7 @@ export async function asAdministrator(text: string): Promise<void> {
   }
 }
 
-const postgres: Backend = {
+export const postgres: Backend = {
   name: 'PostgreSQL',
   shared: true,
   prepare: (context) => needs(context, 'postgres'),

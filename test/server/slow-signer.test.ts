@@ -6,7 +6,7 @@ import { defaultConfig, type ServerConfig } from '@mandate/server';
 import { Client as DatabaseClient } from 'pg';
 import { publication, type Owner } from './owner.ts';
 import { SignerProgram } from './signer-program.ts';
-import { backends, newToken, startService, type Answer, type Service } from './service.ts';
+import { newToken, postgres, startService, type Answer, type Service } from './service.ts';
 
 interface Lease {
   readonly holder: string;
@@ -26,10 +26,8 @@ describe('slow signers, PostgreSQL', () => {
   const slug = 'acme';
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     signer = new SignerProgram();
     const settings: Partial<ServerConfig> = {

@@ -12,10 +12,10 @@ import { page, readUntil } from './feed-client.ts';
 import { publication, type Owner } from './owner.ts';
 import { startReceiver, type Delivery, type Receiver } from './receiver.ts';
 import {
-  backends,
   Client,
   describeService,
   newToken,
+  postgres,
   startService,
   type Answer,
   type Service,
@@ -412,10 +412,8 @@ describe('webhooks and several processes, PostgreSQL', () => {
   const sealing = generateSealingKey();
 
   before(async function () {
-    const [, backend] = backends;
-    assert.ok(backend !== undefined);
-    backend.prepare(this);
-    const made = await backend.database();
+    postgres.prepare(this);
+    const made = await postgres.database();
     drop = made.drop;
     databaseUrl = made.config.databaseUrl ?? '';
     receiver = await startReceiver();
