@@ -9,7 +9,7 @@ import { rivalsOf } from '../signer/rival.ts';
 import { keyringOf, rivalLines, serviceFor } from '../signer/session.ts';
 import { table } from '../table.ts';
 import { loadTrust, trustedTenant } from '../trust.ts';
-import { messageLines, parseNumber, reviewed } from './proposal-sign.ts';
+import { messageLines, placeOf, reviewed } from './proposal-sign.ts';
 
 interface Listed extends ProposalSummary {
   /** Open proposals that write the same roles: they are overtaken once this one is live. */
@@ -75,10 +75,7 @@ export async function show(
   text: string,
   options: { service?: string },
 ): Promise<Outcome> {
-  const number = parseNumber(text);
-  const trusted = await trustedTenant(context, name);
-  const { tenant } = trusted;
-  const service = await serviceFor(context, trusted, options.service);
+  const { number, trusted, tenant, service } = await placeOf(context, name, text, options);
   const proposal = await service.proposal(tenant, number);
   const { state, message, reason, supersededBy, publication } = proposal;
   const said = { tenant, number, state, ...(message === undefined ? {} : { message }) };

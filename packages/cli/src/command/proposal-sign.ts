@@ -1,12 +1,14 @@
 /** Proposals to work on: signed, made anew on what is current, taken back. */
 import type { ProposalProgress } from '@mandate/api';
 import type { TrustedTenant } from '@mandate/client';
+import type { TenantPath } from '@mandate/metadata';
 import { plain } from '../approval.ts';
 import type { Context } from '../context.ts';
 import { formatExpiry } from '../duration.ts';
 import { CliError, usage } from '../error.ts';
 import type { SigningOptions } from '../option.ts';
 import type { Outcome } from '../outcome.ts';
+import type { Service } from '../service.ts';
 import { filesOf, handIn, requireOpen, signReviewed } from '../signer/proposal-session.ts';
 import { rebase } from '../signer/rebase.ts';
 import { reviewProposal, type Review } from '../signer/review.ts';
@@ -37,6 +39,31 @@ export function parseNumber(text: string): number {
   throw usage(`"${text}" is not the number of a proposal`, 'mandate proposal list shows them');
 }
 
+/** Which proposal a command is about, and the service that it is on. */
+export interface ProposalPlace {
+  readonly number: number;
+  readonly trusted: TrustedTenant;
+  readonly tenant: TenantPath;
+  readonly service: Service;
+}
+
+/** @throws CliError USAGE; as `trustedTenant` and `serviceFor` */
+export async function placeOf(
+  context: Context,
+  name: string,
+  text: string,
+  options: ServiceOptions,
+): Promise<ProposalPlace> {
+  const number = parseNumber(text);
+  const trusted = await trustedTenant(context, name);
+  return {
+    number,
+    trusted,
+    tenant: trusted.tenant,
+    service: await serviceFor(context, trusted, options.service),
+  };
+}
+
 export function messageLines({ message, expires }: ProposalProgress, now: number): string[] {
   return [
     ...(message === undefined ? [] : [`  message, not signed: ${plain(message)}`]),
@@ -65,10 +92,7 @@ export async function sign(
   text: string,
   options: SignOptions,
 ): Promise<Outcome> {
-  const number = parseNumber(text);
-  const trusted = await trustedTenant(context, name);
-  const { tenant } = trusted;
-  const service = await serviceFor(context, trusted, options.service);
+  const { number, trusted, tenant, service } = await placeOf(context, name, text, options);
   const proposal = await service.proposal(tenant, number);
   requireOpen(tenant, proposal);
   const review = await reviewed(context, trusted, proposal);
@@ -88,10 +112,7 @@ export async function withdraw(
   text: string,
   options: ServiceOptions & { message?: string },
 ): Promise<Outcome> {
-  const number = parseNumber(text);
-  const trusted = await trustedTenant(context, name);
-  const { tenant } = trusted;
-  const service = await serviceFor(context, trusted, options.service);
+  const { number, tenant, service } = await placeOf(context, name, text, options);
   const { state } = await service.withdraw(tenant, number, options.message).catch(async (error: unknown) => {
     if (error instanceof CliError && error.code === 'CONFLICT')
       requireOpen(tenant, await service.proposal(tenant, number));
@@ -106,10 +127,7 @@ export async function rebaseCommand(
   text: string,
   options: SigningOptions,
 ): Promise<Outcome> {
-  const number = parseNumber(text);
-  const trusted = await trustedTenant(context, name);
-  const { tenant } = trusted;
-  const service = await serviceFor(context, trusted, options.service);
+  const { number, trusted, tenant, service } = await placeOf(context, name, text, options);
   const proposal = await service.proposal(tenant, number);
   if (proposal.state !== 'overtaken') requireOpen(tenant, proposal);
   const { source } = await openTenant(context, trusted);
