@@ -1,34 +1,13 @@
 /** A private tenant is not there for who has no grant: in nothing that is served, and in no byte of a refusal. */
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Problem, Tenant, TenantList } from '@mandate/api';
 import { hexOf, sha256Of } from '@mandate/metadata';
 import { anchorOf, detachedFile } from './anchors.ts';
 import { startDatabaseProxy } from './database-proxy.ts';
 import { Owner, publication } from './owner.ts';
+import { read, type Received } from './raw-read.ts';
 import { Client, describeService, startService, type Answer } from './service.ts';
-
-interface Received {
-  readonly status: number | undefined;
-  readonly headers: IncomingMessage['headers'];
-  readonly bytes: Buffer;
-}
-
-/** Without anything that `fetch` adds or undoes. */
-function read(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Received> {
-  return new Promise((resolve, reject) => {
-    const outgoing = httpRequest(url, { method, headers }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, bytes: Buffer.concat(chunks) }),
-      );
-    });
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
-}
 
 /** Everything but the time of day. */
 function visible({ status, headers, bytes }: Received): unknown {

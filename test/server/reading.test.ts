@@ -1,34 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { parseTimestamp, sha256Of } from '@mandate/metadata';
 import { Updater } from 'tuf-js';
 import { publication, type Owner } from './owner.ts';
+import { read } from './raw-read.ts';
 import { backends, describeService, postgres, servedFile, startService } from './service.ts';
-
-interface Received {
-  readonly status: number | undefined;
-  readonly headers: IncomingMessage['headers'];
-  readonly bytes: Buffer;
-}
-
-/** Without anything that `fetch` adds or undoes. */
-function read(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Received> {
-  return new Promise((resolve, reject) => {
-    const outgoing = httpRequest(url, { method, headers }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, bytes: Buffer.concat(chunks) }),
-      );
-    });
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
-}
 
 describeService('reading', (current) => {
   let base: string;
