@@ -1,32 +1,19 @@
 /** `mandate verify` as a process: built, its trust store warm, the service on loopback. */
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { buildCommand, homeIn, mandate, run } from './command.ts';
 import { inTurns } from './measure.ts';
 import type { Result } from './result.ts';
 import { startService } from './service.ts';
 
-const run = promisify(execFile);
-const top = fileURLToPath(new URL('../../', import.meta.url));
-const mandate = join(top, 'packages/cli/bin/mandate.js');
 const budgetMs = 250;
 
 export async function processBench(_now: number, quick: boolean): Promise<Result[]> {
-  await run(process.execPath, [join(top, 'node_modules/typescript/bin/tsc'), '-b', 'packages/cli'], {
-    cwd: top,
-  });
+  await buildCommand();
   const service = await startService();
   const folder = mkdtempSync(join(tmpdir(), 'mandate-bench-'));
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    HOME: folder,
-    MANDATE_CONFIG: join(folder, 'config'),
-    MANDATE_PASSPHRASE: 'the passphrase of the benchmark',
-    MANDATE_BUILT: '1',
-  };
+  const env = { ...homeIn(folder), MANDATE_BUILT: '1' };
   const command = (...args: string[]) => run(process.execPath, [mandate, ...args], { cwd: folder, env });
   try {
     writeFileSync(join(folder, 'token'), service.token, { mode: 0o600 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Caller } from './owner.ts';
 import { alignedTable } from './result.ts';
-import { buildCommand } from './scale/machine.ts';
+import { buildCommand } from './command.ts';
 import { measure, type Measured } from './scale/measure.ts';
 import { shapes, type Shape } from './scale/shape.ts';
 import { startService } from './service.ts';

@@ -1,9 +1,7 @@
 /** One person's machine: runs the real `mandate`, each command in a process of its own that is metered. */
-import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { homeIn, mandate, run } from '../command.ts';
 import type { BenchKey } from '../tenant.ts';
 
 /** What one command cost. */
@@ -21,17 +19,7 @@ export interface Cost {
   readonly peakBytes: number;
 }
 
-const run = promisify(execFile);
-const top = fileURLToPath(new URL('../../../', import.meta.url));
-const mandate = join(top, 'packages/cli/bin/mandate.js');
 const meter = new URL('meter.mjs', import.meta.url);
-
-/** Compiles the command, which is otherwise run from its sources. */
-export async function buildCommand(): Promise<void> {
-  await run(process.execPath, [join(top, 'node_modules/typescript/bin/tsc'), '-b', 'packages/cli'], {
-    cwd: top,
-  });
-}
 
 export interface MachineOptions {
   /** Where all machines of a run are. */
@@ -50,12 +38,9 @@ export class Machine {
     this.#folder = join(folder, name);
     mkdirSync(this.#folder, { recursive: true });
     this.#env = {
-      PATH: process.env['PATH'] ?? '',
-      HOME: this.#folder,
+      ...homeIn(this.#folder),
       // Compiled code is the same for all.
       XDG_CACHE_HOME: join(folder, 'cache'),
-      MANDATE_CONFIG: join(this.#folder, 'config'),
-      MANDATE_PASSPHRASE: 'the passphrase of the benchmark',
       BENCH_METER: join(this.#folder, 'meter.json'),
       NODE_OPTIONS: `--import=${meter.href}`,
       ...(isBuilt ? { MANDATE_BUILT: '1' } : {}),
@@ -64,12 +49,12 @@ export class Machine {
   }
 
   /** @throws Error where the command refuses */
-  async run(...args: string[]): Promise<Cost> {
+  async run(...args: string[]): Promise<Cost & { readonly stdout: string }> {
     const start = performance.now();
-    await run(process.execPath, [mandate, ...args], { cwd: this.#folder, env: this.#env });
+    const { stdout } = await run(process.execPath, [mandate, ...args], { cwd: this.#folder, env: this.#env });
     const ms = performance.now() - start;
     const metered = JSON.parse(readFileSync(this.#env['BENCH_METER'] as string, 'utf8')) as Omit<Cost, 'ms'>;
-    return { ...metered, ms };
+    return { ...metered, ms, stdout };
   }
 
   /** Keeps a key, as its owner would import it. */
